@@ -1,0 +1,64 @@
+"""The ASGI application: the document bound to its handlers, around one `System` per process."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio.to_thread
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from nethvoice import logs, metrics
+from nethvoice.document import load_document
+from nethvoice.health import health
+from nethvoice.http.stack import RootRoute, build
+from nethvoice.security import Authenticator
+from nethvoice.settings import Settings, load_settings
+from nethvoice.system import System
+
+
+def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIApp:
+    """The application. The system starts with the server and stops with it.
+
+    `validate_responses` turns every answer that the document does not allow into a 500; tests use
+    it.
+    """
+    system = System(settings)
+    metrics.watch(system)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        await anyio.to_thread.run_sync(system.start)
+        try:
+            yield
+        finally:
+            await anyio.to_thread.run_sync(system.stop)
+
+    injected: dict[str, Any] = {"system": system}
+    return build(
+        load_document(),
+        base_path=settings.base_path,
+        injected=injected,
+        authenticator=Authenticator(system),
+        observe=metrics.observe,
+        threads=settings.threads,
+        trusted_proxies=settings.trusted_proxies,
+        validate_responses=validate_responses,
+        root_routes={
+            "/health": RootRoute(lambda: health(system), public=True),
+            "/metrics": RootRoute(_metrics, public=False),
+        },
+        lifespan=lifespan,
+    )
+
+
+def _metrics() -> Response:
+    content_type, body = metrics.render()
+    return Response(body, headers={"content-type": content_type})
+
+
+def create() -> ASGIApp:
+    """What server processes call: settings from the environment, logging set up."""
+    settings = load_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    return create_app(settings)

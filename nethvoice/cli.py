@@ -1,0 +1,266 @@
+"""The command line: `nethvoice --help`."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+import click
+import orjson
+import uvicorn
+import yaml
+from openapi_spec_validator import validate as validate_document
+from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
+from pydantic import SecretStr
+
+from nethvoice import __version__, doctor, first_start, logs
+from nethvoice.document import document_text, load_document
+from nethvoice.pbx import administrators, app_migration
+from nethvoice.problems import Problem
+from nethvoice.settings import PREFIX, Settings, SettingsError, load_settings
+from nethvoice.system import System
+
+
+class _Group(click.Group):
+    """Turns foreseen failures into one readable line and exit code 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            raise click.ClickException(str(error)) from None
+        except Problem as problem:
+            raise click.ClickException(problem.detail) from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nethvoice")
+def main() -> None:
+    """NethVoice REST: a provisioning API for FreePBX and Asterisk."""
+
+
+@contextmanager
+def _system() -> Iterator[System]:
+    """A system for one command, without background work."""
+    settings = load_settings()
+    logs.configure("WARNING", "text")
+    system = System(settings)
+    try:
+        yield system
+    finally:
+        system.stop()
+
+
+# --- serving -------------------------------------------------------------------------------------
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Server processes.")
+def serve(host: str | None, port: int | None, workers: int | None) -> None:
+    """Serve the API; the first start makes tables, secret and administrator."""
+    for name, value in (("HOST", host), ("PORT", port), ("WORKERS", workers)):
+        if value is not None:
+            os.environ[PREFIX + name] = str(value)
+    settings = load_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    made = first_start.initialise(settings)
+    settings.refuse_public_default()
+    if settings.workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(dir=settings.run_folder, prefix="metrics-")
+    _announce(settings, made)
+    uvicorn.run(
+        "nethvoice.app:create",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=15,
+    )
+
+
+def _announce(settings: Settings, made: first_start.Made) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    base = f"http://{host}:{settings.port}{settings.base_path}"
+    lines = [
+        f"NethVoice REST {__version__}",
+        f"  API       {base}",
+        f"  console   {base}/ui/",
+        f"  secret    {first_start.where_the_secret_is(settings)}",
+    ]
+    password = settings.data_dir / "admin-password"
+    if made.administrator or password.exists():
+        name = first_start.FIRST_ADMINISTRATOR
+        if settings.admin_password is not None:
+            lines.append(f"  admin     {name}, password as set in {PREFIX}ADMIN_PASSWORD")
+        elif password.exists():
+            lines.append(f"  admin     {name}, first password in {password}")
+    click.echo("\n".join(lines), err=True)
+
+
+@main.command()
+def init() -> None:
+    """Make the tables that are missing, the secret and the first administrator."""
+    settings = load_settings()
+    logs.configure("WARNING", "text")
+    made = first_start.initialise(settings)
+    for name in made.tables:
+        click.echo(f"made {name}")
+    if made.administrator:
+        where = f", password in {made.password_file}" if made.password_file else ""
+        click.echo(f"made administrator {made.administrator}{where}")
+    click.echo(f"secret: {first_start.where_the_secret_is(settings)}")
+    click.echo("ready")
+
+
+# --- administrators ------------------------------------------------------------------------------
+
+
+@main.group()
+def admin() -> None:
+    """Administrators, who may use the API."""
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    if not password:
+        raise click.ClickException("the password is empty")
+    return str(password)
+
+
+@admin.command("add")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def admin_add(name: str, password_stdin: bool) -> None:
+    """Add an administrator."""
+    with _system() as system:
+        administrators.add_administrator(system, name, _password(password_stdin))
+    click.echo(f"added {name}")
+
+
+@admin.command("passwd")
+@click.argument("name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def admin_passwd(name: str, password_stdin: bool) -> None:
+    """Set an administrator's password."""
+    with _system() as system:
+        administrators.set_password(system, name, _password(password_stdin))
+    click.echo(f"changed {name}")
+
+
+@admin.command("list")
+def admin_list() -> None:
+    """List the administrators."""
+    with _system() as system:
+        for name in administrators.list_administrators(system):
+            click.echo(name)
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+@main.command()
+def config() -> None:
+    """Print the effective settings, secrets masked."""
+    settings = load_settings()
+    for name in type(settings).model_fields:
+        click.echo(f"{PREFIX}{name.upper()}={_shown(getattr(settings, name))}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "********" if value.get_secret_value() else ""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return orjson.dumps([str(item) for item in value]).decode()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@main.command("doctor")
+@click.option("--retry-parked", is_flag=True, help="Try again what was given up.")
+def doctor_command(retry_parked: bool) -> None:
+    """Check everything the service needs, and say how to mend what is wrong."""
+    settings = load_settings()
+    logs.configure("ERROR", "text")
+    bad = False
+    for finding in doctor.examine(settings, retry_parked=retry_parked):
+        mark, colour = {"ok": ("ok  ", "green"), "note": ("note", "yellow")}.get(
+            finding.state, ("FAIL", "red")
+        )
+        bad = bad or finding.state == "fail"
+        click.echo(f"{click.style(mark, fg=colour)}  {finding.name}: {finding.text}")
+        if finding.mend:
+            click.echo(f"      {finding.mend}")
+    if bad:
+        sys.exit(1)
+
+
+@main.group()
+def spec() -> None:
+    """The OpenAPI document."""
+
+
+@spec.command("print")
+@click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml")
+def spec_print(form: str) -> None:
+    """Print the document."""
+    if form == "yaml":
+        click.echo(document_text(), nl=False)
+    else:
+        click.echo(orjson.dumps(load_document(), option=orjson.OPT_INDENT_2))
+
+
+@spec.command("validate")
+@click.argument(
+    "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False
+)
+def spec_validate(file: Path | None) -> None:
+    """Check the document, or another FILE, against the OpenAPI specification."""
+    text = file.read_text(encoding="utf-8") if file else document_text()
+    document = yaml.safe_load(text)
+    try:
+        validate_document(document)
+    except OpenAPIValidationError as error:
+        place = "/".join(str(part) for part in error.absolute_path)
+        raise click.ClickException(f"{place}: {error.message}") from None
+    operations = sum(
+        method in ("get", "post", "put", "patch", "delete")
+        for item in document["paths"].values()
+        for method in item
+    )
+    click.echo(f"valid: {operations} operations")
+
+
+# --- helpers -------------------------------------------------------------------------------------
+
+
+@main.command("migrate-app")
+@click.option("--restore", is_flag=True, help="Go back to the older native app.")
+def migrate_app(restore: bool) -> None:
+    """Move the SIP settings of all mobile apps to the present app."""
+    with _system() as system:
+        try:
+            changed = app_migration.migrate_apps(system, restore=restore)
+        except app_migration.NotOnProxy:
+            raise click.ClickException(
+                "behind a SIP proxy the apps' settings are the proxy's; nothing was changed"
+            ) from None
+        if changed:
+            system.apply.run_waiting()
+    click.echo(f"{changed} values changed")

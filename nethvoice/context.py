@@ -1,0 +1,17 @@
+"""What is known about the request being served, reachable from any layer without passing it on."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+
+@dataclass
+class RequestContext:
+    """`id` is in the log and in the answer's `X-Request-Id`; `apply_task` names the apply job that
+    this request's change caused and is answered as `X-Apply-Task`."""
+
+    id: str
+    user: str | None = None
+    apply_task: str | None = None
+
+
+current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)

@@ -1,0 +1,51 @@
+"""What clients are told about a task: one of ours, or one that ptrack runs."""
+
+from typing import Any
+
+from nethvoice import bodies
+from nethvoice.problems import Problem
+from nethvoice.store import ptrack
+from nethvoice.store.tasks import APPLY, Task
+from nethvoice.system import System
+
+
+def get_task(system: System, task_id: str) -> bodies.Task:
+    """The task while it runs or when it succeeded.
+
+    Raises Problem 500 for one that failed (2xx would read as done) and 404 for an unknown one.
+    """
+    task = system.tasks.get(task_id)
+    if task is None:
+        return _ptrack_task(system, task_id)
+    shown: bodies.Task = {"task": task.id, "action": task.action, "progress": task.progress}
+    if task.kind == APPLY:
+        shown.update(_apply_details(task))
+    if task.state == "failed":
+        reason = task.output[-1] if task.output else "the task failed"
+        raise _failed(dict(shown), reason)
+    return shown
+
+
+def _apply_details(task: Task) -> bodies.Task:
+    return {
+        "state": task.state,
+        "phases": task.phases,
+        "output": "\n".join(task.output),
+    }
+
+
+def _ptrack_task(system: System, task_id: str) -> bodies.Task:
+    folder = system.settings.ptrack_dir
+    found = ptrack.status(folder, task_id) if folder is not None else None
+    if found is None:
+        raise Problem(
+            404, "Not found", "there is no such task", task=task_id, action=None, progress=0
+        )
+    shown: bodies.Task = {"task": task_id, "action": found.action, "progress": found.progress}
+    if found.finished and found.exit_code:
+        raise _failed({**shown, "progress": 100}, f"the command ended with code {found.exit_code}")
+    return shown
+
+
+def _failed(members: dict[str, Any], reason: str) -> Problem:
+    return Problem(500, "Task failed", reason, **members)

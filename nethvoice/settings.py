@@ -1,0 +1,252 @@
+"""Settings: environment variables with the prefix `NETHVOICE_`, and an optional TOML file.
+
+The file is named by `NETHVOICE_CONFIG`; without it `<DATA_DIR>/nethvoice.toml` is read when it
+exists. The environment wins. Path defaults lie under `DATA_DIR`.
+"""
+
+import json
+import os
+import secrets
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+PUBLIC_DEFAULT_SECRET = "1234"  # noqa: S105 - the value printed in every manual, refused in public
+PREFIX = "NETHVOICE_"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text says which one and how to mend it."""
+
+
+def _words(value: object) -> object:
+    """Accept a JSON array or blank-separated words as an argument vector or list."""
+    if isinstance(value, str):
+        text = value.strip()
+        if text.startswith("["):
+            return json.loads(text)
+        return text.split()
+    return value
+
+
+def _env(name: str, *others: str) -> AliasChoices:
+    return AliasChoices(PREFIX + name, name.lower(), *others)
+
+
+Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_words)]
+
+
+class Settings(BaseSettings):
+    """Every setting of the service; `nethvoice config` prints them with their effective values."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address the service listens on")
+    port: int = Field(8080, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    workers: int = Field(1, ge=1, le=64, description="Server processes")
+    threads: int = Field(16, ge=2, le=256, description="Handler threads of each process")
+    base_path: str = Field("/freepbx/rest", pattern=r"^(/[A-Za-z0-9._-]+)+$")
+    data_dir: Path = Field(Path("data"), description="Folder of everything the service owns")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "text"] = "json"
+
+    secret: SecretStr | None = Field(
+        None,
+        validation_alias=_env("SECRET", "NETHVOICESECRETKEY"),
+        description="Shared secret of the Secretkey header; unset: <DATA_DIR>/secret",
+    )
+    admin_password: SecretStr | None = Field(
+        None, description="Password of the first administrator; unset: a generated one"
+    )
+    login_failure_limit: int = Field(300, ge=1, description="Wrong keys a minute and address")
+    testauth_failure_limit: int = Field(20, ge=1, description="Failed /testauth a minute")
+    trusted_proxies: Networks = Field(
+        default_factory=list, description="Networks whose X-Forwarded-For is believed"
+    )
+
+    database_url: SecretStr | None = Field(
+        None, description="SQLAlchemy URL, mysql+pymysql://... on a PBX; unset: embedded SQLite"
+    )
+    cti_database_url: SecretStr | None = Field(
+        None, description="Database of the CTI server (user_settings); unset: the main one"
+    )
+
+    ami_host: str | None = Field(None, description="Asterisk manager; unset: embedded AstDB")
+    ami_port: int = Field(5038, ge=1, le=65535)
+    ami_username: str = ""
+    ami_password: SecretStr = SecretStr("")
+
+    run_dir: Path | None = None
+    asterisk_etc_dir: Path | None = Field(None, description="Folder of voicemail.conf")
+    asterisk_spool_dir: Path | None = Field(None, description="Folder that holds voicemail/")
+    ptrack_dir: Path | None = Field(None, description="Folder of ptrack sockets and dumps")
+
+    reload_command: Words = Field(
+        default_factory=list, description='Applies changes, e.g. ["fwconsole", "reload"]'
+    )
+    reload_interval: float | None = Field(
+        None, ge=0, description="Seconds between reloads; unset: 10 with a command, else 0"
+    )
+    reload_timeout: float = Field(300, gt=0, description="Seconds after which a reload is ended")
+    middleware_port: int | None = Field(None, ge=1, le=65535)
+    middleware_super_admin_token: SecretStr | None = None
+
+    user_directory: Literal["internal", "userman", "ldap", ""] | None = Field(
+        None, description="unset: userman with RELOAD_COMMAND, else internal"
+    )
+    user_domain: str = Field("", description="Domain shown by /configuration/userprovider")
+    user_portal_username: str = Field("", description="Portal user that lists never show")
+    sync_command: Words = Field(
+        default_factory=lambda: ["fwconsole", "userman", "--syncall", "--force"]
+    )
+    sync_timeout: float = Field(600, gt=0)
+    userman_lock: Path = Field(
+        Path("/var/run/asterisk/userman.lock"), description="Lock file of FreePBX's own sync"
+    )
+    ldap_url: str = Field("", description="ldap:// or ldaps://, also several, blank-separated")
+    ldap_type: Literal["ldap", "ad"] = "ldap"
+    ldap_start_tls: bool = False
+    ldap_ca_file: Path | None = None
+    ldap_bind_dn: str = ""
+    ldap_bind_password: SecretStr = SecretStr("")
+    ldap_base_dn: str = ""
+    ldap_user_filter: str = Field("", description="unset: the usual filter of LDAP_TYPE")
+    ldap_timeout: float = Field(10, gt=0)
+
+    proxy_ip: str | None = Field(None, validation_alias=_env("PROXY_IP", "PROXY_IP"))
+    proxy_port: int | None = Field(None, validation_alias=_env("PROXY_PORT", "PROXY_PORT"))
+    mobile_app: Literal["acrobits", "native"] = "acrobits"
+    last_device_digit: Literal[7, 8] = 7
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the TOML file."""
+        named = os.environ.get(PREFIX + "CONFIG")
+        path = Path(named) if named else Path(os.environ.get(PREFIX + "DATA_DIR", "data"))
+        if not named:
+            path /= "nethvoice.toml"
+        elif not path.is_file():
+            raise SettingsError(f"{PREFIX}CONFIG: there is no file {path}")
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+    @cached_property
+    def sql_url(self) -> str:
+        """The database's URL, the embedded default included."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / 'nethvoice.db'}"
+
+    @property
+    def on_proxy(self) -> bool:
+        """Deployment profile: True behind a SIP proxy, False when phones register directly."""
+        return bool(self.proxy_ip and self.proxy_port)
+
+    @property
+    def outbound_proxy(self) -> str:
+        """The SIP URI that devices are routed through, empty in the direct profile."""
+        return f"sip:{self.proxy_ip}:{self.proxy_port};lr" if self.on_proxy else ""
+
+    @property
+    def directory_kind(self) -> Literal["internal", "userman", "ldap", ""]:
+        """Which user directory is in force."""
+        if self.user_directory is None:
+            return "userman" if self.reload_command else "internal"
+        return self.user_directory
+
+    @property
+    def seconds_between_reloads(self) -> float:
+        """FreePBX's own reload is heavy, so it gets a pause; the others need none."""
+        if self.reload_interval is not None:
+            return self.reload_interval
+        return 10.0 if self.reload_command else 0.0
+
+    @property
+    def run_folder(self) -> Path:
+        """Folder of lock files and other things that a reboot may remove."""
+        return self.run_dir or self.data_dir / "run"
+
+    @property
+    def voicemail_conf(self) -> Path:
+        """Asterisk's mailbox file."""
+        return (self.asterisk_etc_dir or self.data_dir / "asterisk") / "voicemail.conf"
+
+    @property
+    def voicemail_spool(self) -> Path:
+        """Folder of recorded messages, `<context>/<mailbox>` below it."""
+        return (self.asterisk_spool_dir or self.data_dir / "spool") / "voicemail"
+
+    @property
+    def secret_file(self) -> Path:
+        """Where the generated shared secret lies when `SECRET` is not set."""
+        return self.data_dir / "secret"
+
+    @cached_property
+    def shared_secret(self) -> str:
+        """The shared secret of the Secretkey hash. Raises SettingsError when there is none."""
+        if self.secret is not None and self.secret.get_secret_value():
+            return self.secret.get_secret_value()
+        try:
+            value = self.secret_file.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            value = ""
+        if not value:
+            raise SettingsError(f"set {PREFIX}SECRET, or run 'nethvoice init' to make a secret")
+        return value
+
+    def refuse_public_default(self) -> None:
+        """Refuse to listen on a public address with the secret that everybody knows."""
+        if self.shared_secret != PUBLIC_DEFAULT_SECRET:
+            return
+        try:
+            loopback = ip_address(self.host).is_loopback
+        except ValueError:
+            loopback = self.host == "localhost"
+        if not loopback:
+            raise SettingsError(
+                f"{PREFIX}SECRET is the public default; listening on {self.host} with it would "
+                "let anybody in. Set another secret, or listen on 127.0.0.1."
+            )
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings; raises SettingsError with one readable line per fault."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [
+            f"{PREFIX}{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError("\n".join(lines)) from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def make_secret(path: Path) -> None:
+    """Write a new random secret to `path`, readable by the owner only, unless one is there."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(secrets.token_hex(20) + "\n")

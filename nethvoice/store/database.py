@@ -1,0 +1,306 @@
+"""The SQL database: engine, transactions, named locks, and what its tables really look like."""
+
+import contextlib
+import fcntl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import (
+    DisconnectionError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.schema import CreateTable
+
+from nethvoice.problems import Problem, unavailable
+from nethvoice.store import tables
+
+LOCK_WAIT = 10.0
+"""Seconds to wait for a named lock or a pooled connection before the request is refused."""
+
+_IDLE_BEFORE_PING = 5.0
+_CONNECT_TIMEOUT = 5
+_IO_TIMEOUT = 30
+
+
+class LockBusy(Exception):
+    """A named lock was not free within the time given."""
+
+
+@dataclass(frozen=True)
+class LiveTable:
+    """A table as the connected database has it: column names in order, and text widths."""
+
+    columns: tuple[str, ...]
+    widths: Mapping[str, int]
+
+
+class Database:
+    """One engine over MariaDB (PyMySQL) or SQLite.
+
+    `url` is an SQLAlchemy URL. `lock_folder` holds the lock files that SQLite needs in place of
+    MariaDB's GET_LOCK. `connections` is the size of the pool.
+    """
+
+    def __init__(self, url: str, lock_folder: Path, connections: int = 24) -> None:
+        self._url = make_url(url)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._lock_folder = lock_folder
+        self._writer = threading.Lock()
+        self.engine = self._make_engine(connections)
+        self._live: dict[str, LiveTable] | None = None
+        self._live_guard = threading.Lock()
+
+    def _make_engine(self, connections: int) -> Engine:
+        pool: dict[str, Any] = {
+            "pool_size": connections,
+            "max_overflow": 0,
+            "pool_timeout": LOCK_WAIT,
+        }
+        if self.is_sqlite:
+            if self._url.database:
+                Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+            arguments: dict[str, Any] = {"timeout": LOCK_WAIT, "check_same_thread": False}
+            engine = create_engine(self._url, connect_args=arguments, **pool)
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            return engine
+        arguments = {
+            "connect_timeout": _CONNECT_TIMEOUT,
+            "read_timeout": _IO_TIMEOUT,
+            "write_timeout": _IO_TIMEOUT,
+            "charset": "utf8mb4",
+        }
+        engine = create_engine(
+            self._url,
+            connect_args=arguments,
+            isolation_level="READ COMMITTED",
+            pool_recycle=1800,
+            **pool,
+        )
+        event.listen(engine, "checkin", _remember_checkin)
+        event.listen(engine, "checkout", _ping_when_idle)
+        return engine
+
+    # --- transactions -------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading. Raises Problem 503 when the database cannot be had."""
+        with _outages_as_problems(), self.engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self, lock: str | None = None) -> Iterator[Connection]:
+        """A transaction, committed at the end of the block and rolled back by an exception.
+
+        `lock` serialises the whole transaction with all others of the same name on this PBX, in
+        any process; it is taken before the first statement and released after the commit. Raises
+        Problem 503 when the lock or the database cannot be had in time.
+        """
+        with _outages_as_problems(), contextlib.ExitStack() as stack:
+            if self.is_sqlite:
+                # SQLite has one writer at a time; queueing here is fairer than its busy handler.
+                if not self._writer.acquire(timeout=LOCK_WAIT):
+                    raise unavailable("the database is busy")
+                stack.callback(self._writer.release)
+            connection = stack.enter_context(self.engine.connect())
+            if self.is_sqlite:
+                connection = connection.execution_options(nethvoice_writes=True)
+            elif lock is not None:
+                stack.enter_context(self._mariadb_lock(connection, lock, LOCK_WAIT))
+                connection.commit()
+            with connection.begin():
+                yield connection
+
+    @contextlib.contextmanager
+    def lock(self, name: str, wait: float = LOCK_WAIT) -> Iterator[None]:
+        """Hold the named lock, across processes, without a transaction. Raises LockBusy."""
+        with _outages_as_problems():
+            if self.is_sqlite:
+                with self._file_lock(name, wait):
+                    yield
+                return
+            with (
+                self.engine.connect() as connection,
+                self._mariadb_lock(connection, name, wait, LockBusy(name)),
+            ):
+                connection.commit()
+                yield
+
+    @contextlib.contextmanager
+    def _mariadb_lock(
+        self, connection: Connection, name: str, wait: float, busy: Exception | None = None
+    ) -> Iterator[None]:
+        # Lock names are global to the server, and one server may hold several PBXs.
+        full = f"{name}@{self._url.database}"[:64]
+        got = connection.scalar(text("SELECT GET_LOCK(:name, :wait)"), {"name": full, "wait": wait})
+        if got != 1:
+            raise busy or unavailable(f"another change is holding {name}")
+        try:
+            yield
+        finally:
+            # A broken connection has lost the lock already.
+            with contextlib.suppress(SQLAlchemyError):
+                connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": full})
+
+    @contextlib.contextmanager
+    def _file_lock(self, name: str, wait: float) -> Iterator[None]:
+        self._lock_folder.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + wait
+        with (self._lock_folder / f"{name}.lock").open("w") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise LockBusy(name) from None
+                    time.sleep(0.005)
+            yield
+
+    # --- schema -------------------------------------------------------------------------------
+
+    def create_missing(self) -> list[str]:
+        """Create what is missing; returns the names of the tables and columns made.
+
+        FreePBX's tables are made only when the database holds none of them: beside a FreePBX a
+        missing table belongs to a module that is not installed.
+        """
+        with self.write(lock="nethvoice.schema") as connection:
+            present = set(inspect(connection).get_table_names())
+            wanted = [*tables.own.sorted_tables, *tables.cti.sorted_tables]
+            if not present & {"users", "devices", "ampusers"}:
+                wanted += tables.freepbx.sorted_tables
+            made = []
+            for table in wanted:
+                if table.name not in present:
+                    table.create(connection)
+                    made.append(table.name)
+                elif table.metadata is tables.own:
+                    made += _add_missing_columns(connection, table)
+        self.forget_schema()
+        return made
+
+    def forget_schema(self) -> None:
+        """Look at the database's tables again at the next use."""
+        with self._live_guard:
+            self._live = None
+
+    def live(self, table: Table) -> LiveTable | None:
+        """The table as it is in the database, None when it is not there."""
+        with self._live_guard:
+            if self._live is None:
+                with self.read() as connection:
+                    self._live = self._look(connection)
+            return self._live.get(table.name)
+
+    def _look(self, connection: Connection) -> dict[str, LiveTable]:
+        if self.is_sqlite:
+            return self._look_sqlite(connection)
+        rows = connection.execute(
+            text(
+                "SELECT TABLE_NAME, COLUMN_NAME, CHARACTER_MAXIMUM_LENGTH"
+                " FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()"
+                " ORDER BY TABLE_NAME, ORDINAL_POSITION"
+            )
+        )
+        columns: dict[str, list[str]] = {}
+        widths: dict[str, dict[str, int]] = {}
+        for table, column, width in rows:
+            columns.setdefault(table, []).append(column)
+            if width is not None:
+                widths.setdefault(table, {})[column] = int(width)
+        return {
+            name: LiveTable(tuple(found), widths.get(name, {})) for name, found in columns.items()
+        }
+
+    @staticmethod
+    def _look_sqlite(connection: Connection) -> dict[str, LiveTable]:
+        inspector = inspect(connection)
+        found = {}
+        for name in inspector.get_table_names():
+            columns = inspector.get_columns(name)
+            widths = {c["name"]: getattr(c["type"], "length", None) for c in columns}
+            found[name] = LiveTable(
+                tuple(c["name"] for c in columns), {k: v for k, v in widths.items() if v}
+            )
+        return found
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # BEGIN is ours, see _begin_sqlite
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that will write takes the write lock at once: upgrading later can deadlock.
+    writes = connection.get_execution_options().get("nethvoice_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _remember_checkin(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info["idle_since"] = time.monotonic()
+
+
+def _ping_when_idle(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    since = record.info.get("idle_since")
+    if since is None or time.monotonic() - since < _IDLE_BEFORE_PING:
+        return
+    try:
+        connection.ping(reconnect=False)
+    except Exception as error:
+        raise DisconnectionError from error  # the pool opens another one
+
+
+def _add_missing_columns(connection: Connection, table: Table) -> list[str]:
+    present = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    made = []
+    for column in table.columns:
+        if column.name in present:
+            continue
+        # The dialect's own CREATE TABLE text for this one column.
+        definition = connection.dialect.ddl_compiler(
+            connection.dialect, CreateTable(table)
+        ).get_column_specification(column)
+        name = connection.dialect.identifier_preparer.format_table(table)
+        connection.execute(text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
+        made.append(f"{table.name}.{column.name}")
+    return made
+
+
+@contextlib.contextmanager
+def _outages_as_problems() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout:
+        raise unavailable("all database connections are in use") from None
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailable() from error
+
+
+class DatabaseUnavailable(Problem):
+    """503: the database cannot be reached, or gave up on a deadlock or a lock wait."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503,
+            "Service unavailable",
+            "the database is not available now",
+            headers={"Retry-After": "10"},
+        )

@@ -1,0 +1,60 @@
+"""The unit of work: one SQL transaction and the effects that follow its commit."""
+
+import contextlib
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+from nethvoice.store.apply import request_apply
+from nethvoice.store.astdb import AstdbChanges
+from nethvoice.store.database import Database
+from nethvoice.store.outbox import Operation, Outbox
+
+
+class Unit:
+    """What a domain function changes in one go. Made by `System.change`.
+
+    `conn` is the transaction. `astdb` collects AstDB effects and `mailboxes` mailbox effects; they
+    are recorded with the transaction and applied after it.
+    """
+
+    def __init__(self, conn: Connection, database: Database) -> None:
+        self.conn = conn
+        self.database = database
+        self.astdb = AstdbChanges()
+        self.mailboxes: list[Operation] = []
+        self.cti: list[Operation] = []
+        self.wants_reload = False
+        self.apply_task: str | None = None
+
+    def reload(self) -> None:
+        """Ask for the telephone system to be reloaded: this unit has changed what it reads."""
+        self.wants_reload = True
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[None]:
+        """A part that is undone alone, effects included, when it raises; the exception goes on."""
+        marks = (len(self.astdb.operations), len(self.mailboxes), len(self.cti))
+        wanted = self.wants_reload
+        try:
+            with self.conn.begin_nested():
+                yield
+        except BaseException:
+            del self.astdb.operations[marks[0] :]
+            del self.mailboxes[marks[1] :]
+            del self.cti[marks[2] :]
+            self.wants_reload = wanted
+            raise
+
+    @property
+    def has_effects(self) -> bool:
+        """True when something is to be done outside SQL."""
+        return bool(self.astdb.operations or self.mailboxes or self.cti)
+
+    def seal(self, *, defer_reload: bool) -> None:
+        """Record the effects and the reload, last thing before the commit."""
+        Outbox.record(self.conn, "astdb", self.astdb.operations)
+        Outbox.record(self.conn, "mailboxes", self.mailboxes)
+        Outbox.record(self.conn, "cti", self.cti)
+        if self.wants_reload and not defer_reload:
+            self.apply_task = request_apply(self.conn, self.database)

@@ -1,0 +1,157 @@
+"""The telephone system as the domain sees it: its stores, its tasks, and how to change it."""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+
+from sqlalchemy import Connection
+
+from nethvoice.context import current_request
+from nethvoice.settings import Settings
+from nethvoice.store.ami import AmiClient
+from nethvoice.store.apply import AmiReloader, ApplyWorker, CommandReloader, Reloader
+from nethvoice.store.astdb import AmiAstDB, AstDB, EmbeddedAstDB
+from nethvoice.store.cti import CtiSettings
+from nethvoice.store.database import Database
+from nethvoice.store.mailboxes import MailboxFiles
+from nethvoice.store.middleware import Middleware
+from nethvoice.store.outbox import Outbox
+from nethvoice.store.tasks import HEARTBEAT, TaskEngine
+from nethvoice.store.unit import Unit
+
+log = logging.getLogger(__name__)
+
+NUMBERS = "nethvoice.numbers"
+"""Lock of everything that gives out or takes back extension numbers."""
+
+_ROUNDS_BETWEEN_SWEEPS = 6
+
+
+class System:
+    """Everything a handler works with. Built from settings; `start` begins background work."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        locks = settings.run_folder
+        self.database = Database(settings.sql_url, locks, connections=settings.threads + 8)
+        self.ami = _ami(settings)
+        self.astdb: AstDB = AmiAstDB(self.ami) if self.ami else EmbeddedAstDB(self.database.engine)
+        self.mailboxes = MailboxFiles(settings.voicemail_conf, settings.voicemail_spool)
+        self.cti_database = self._cti_database()
+        self.outbox = Outbox(
+            self.database,
+            {
+                "astdb": self.astdb,
+                "mailboxes": self.mailboxes,
+                "cti": CtiSettings(
+                    self.cti_database, same_database=self.cti_database is self.database
+                ),
+            },
+        )
+        self.tasks = TaskEngine(self.database)
+        self.middleware = _middleware(settings)
+        self.apply = ApplyWorker(
+            self.database,
+            self.outbox,
+            self.tasks.owner,
+            self._reloader(),
+            interval=settings.seconds_between_reloads,
+            after=self.middleware.notify if self.middleware else None,
+        )
+        self._stopping = threading.Event()
+        self._upkeep: threading.Thread | None = None
+
+    def _cti_database(self) -> Database:
+        url = self.settings.cti_database_url
+        if url is None:
+            return self.database
+        return Database(url.get_secret_value(), self.settings.run_folder, connections=4)
+
+    def _reloader(self) -> Reloader:
+        if self.settings.reload_command:
+            return CommandReloader(self.settings.reload_command, self.settings.reload_timeout)
+        return AmiReloader(self.ami) if self.ami else Reloader()
+
+    # --- changes ------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading."""
+        with self.database.read() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def change(self, lock: str | None = None, *, defer_reload: bool = False) -> Iterator[Unit]:
+        """A unit of work: all of it happens, or nothing.
+
+        After the commit the effects are tried once before this returns; what fails stays in the
+        outbox. `lock` names what the unit must not do at the same time as another. With
+        `defer_reload` the caller asks for one reload itself when a series of units is done.
+        """
+        with self.database.write(lock) as connection:
+            unit = Unit(connection, self.database)
+            yield unit
+            unit.seal(defer_reload=defer_reload)
+        if unit.has_effects:
+            self.outbox.drain()
+        if unit.apply_task is not None:
+            self.apply.wake()
+            request = current_request.get()
+            if request is not None:
+                request.apply_task = unit.apply_task
+
+    # --- background ---------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Finish what an earlier process left, and begin background work."""
+        self.outbox.drain()
+        self.tasks.sweep()
+        self.apply.start()
+        self._upkeep = threading.Thread(target=self._keep_up, name="upkeep", daemon=True)
+        self._upkeep.start()
+
+    def stop(self) -> None:
+        """End background work and close what is open."""
+        self._stopping.set()
+        self.apply.stop()
+        self.tasks.close()
+        if self._upkeep is not None:
+            self._upkeep.join(5.0)
+        if self.ami is not None:
+            self.ami.close()
+        if self.cti_database is not self.database:
+            self.cti_database.close()
+        self.database.close()
+
+    def _keep_up(self) -> None:
+        rounds = 0
+        while not self._stopping.wait(HEARTBEAT):
+            rounds += 1
+            try:
+                self.tasks.heartbeat()
+                self.apply.heartbeat()
+                if self.outbox.pending().waiting:
+                    self.outbox.drain()
+                if rounds % _ROUNDS_BETWEEN_SWEEPS == 0:
+                    self.tasks.sweep()
+            except Exception:
+                log.warning("upkeep failed, trying again", exc_info=True)
+
+
+def _ami(settings: Settings) -> AmiClient | None:
+    if not settings.ami_host:
+        return None
+    return AmiClient(
+        settings.ami_host,
+        settings.ami_port,
+        settings.ami_username,
+        settings.ami_password.get_secret_value(),
+    )
+
+
+def _middleware(settings: Settings) -> Middleware | None:
+    token = settings.middleware_super_admin_token
+    if settings.middleware_port is None or token is None:
+        return None
+    return Middleware(settings.middleware_port, token.get_secret_value())

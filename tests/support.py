@@ -1,0 +1,243 @@
+"""What tests drive: the application on a real server, and a look behind it."""
+
+import contextlib
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import uvicorn
+from sqlalchemy import Connection, Table, and_, delete, event, insert, select
+
+from nethvoice.app import create_app
+from nethvoice.settings import Settings
+from nethvoice.store import tables as t
+from nethvoice.store.database import Database
+
+SECRET = "a-test-secret"
+ADMIN = "admin"
+PASSWORD = "admin"
+BASE = "/freepbx/rest"
+
+
+def sha1(text: str) -> str:
+    return hashlib.sha1(text.encode()).hexdigest()
+
+
+def headers(user: str = ADMIN, password: str = PASSWORD, secret: str = SECRET) -> dict[str, str]:
+    return {"User": user, "Secretkey": sha1(user + sha1(password) + secret)}
+
+
+def eventually(check: Callable[[], Any], seconds: float = 15.0) -> Any:
+    """Poll until `check` returns something true; its last value is in the failure."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = check()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
+        time.sleep(0.02)
+
+
+class LiveServer:
+    """The application under uvicorn in a thread of this process, on a free loopback port."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.socket = socket.socket()
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        config = uvicorn.Config(
+            lambda: create_app(settings, validate_responses=True),
+            factory=True,
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=5,
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(
+            target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True
+        )
+
+    def __enter__(self) -> "LiveServer":
+        self.thread.start()
+        eventually(lambda: self.server.started or not self.thread.is_alive())
+        assert self.thread.is_alive(), "the server did not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.should_exit = True
+        self.thread.join(20)
+        self.socket.close()
+        assert not self.thread.is_alive(), "the server did not stop"
+
+
+@dataclass
+class Service:
+    """A running service with its database and AstDB laid open."""
+
+    name: str
+    settings: Settings
+    port: int
+    database: Database
+    read_astdb: Callable[[str], dict[str, str]]
+    clear_astdb: Callable[[], None]
+    asterisk: Any = None
+    client: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.port}{BASE}", headers=headers(), timeout=60
+        )
+
+    # --- requests ---
+
+    def call(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return self.client.request(method, path, **more)
+
+    def get(self, path: str, expect: int = 200) -> Any:
+        answer = self.client.get(path)
+        assert answer.status_code == expect, (path, answer.status_code, answer.text)
+        return answer.json() if answer.content else None
+
+    def post(self, path: str, body: Any = None, expect: int = 200) -> Any:
+        more = {} if body is None else {"json": body}
+        answer = self.client.post(path, **more)
+        assert answer.status_code == expect, (path, answer.status_code, answer.text)
+        return answer.json() if answer.content else None
+
+    def delete(self, path: str, expect: int = 200) -> Any:
+        answer = self.client.delete(path)
+        assert answer.status_code == expect, (path, answer.status_code, answer.text)
+        return answer.json() if answer.content else None
+
+    def refused(self, method: str, path: str, status: int, **more: Any) -> dict[str, Any]:
+        """Send what must be refused, see that nothing changes, and return the problem."""
+        before = self.everything()
+        answer = self.client.request(method, path, **more)
+        assert answer.status_code == status, (path, answer.status_code, answer.text)
+        assert answer.headers["content-type"].startswith("application/problem+json")
+        problem = answer.json()
+        assert problem["detail"]
+        assert problem["title"]
+        assert self.everything() == before
+        return problem
+
+    # --- a look behind ---
+
+    def rows(self, table: Table, **where: Any) -> list[dict[str, Any]]:
+        query = select(table)
+        if where:
+            query = query.where(and_(*(table.c[name] == value for name, value in where.items())))
+        with self.database.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def row(self, table: Table, **where: Any) -> dict[str, Any]:
+        found = self.rows(table, **where)
+        assert len(found) == 1, found
+        return found[0]
+
+    def add(self, table: Table, *rows: dict[str, Any]) -> None:
+        with self.database.write() as connection:
+            connection.execute(insert(table), list(rows))
+
+    def sip(self, extension: str) -> dict[str, str]:
+        return {row["keyword"]: row["data"] for row in self.rows(t.sip, id=extension)}
+
+    def astdb(self, family: str, extension: str = "") -> dict[str, str]:
+        """Keys of a family, those of one extension without its number."""
+        found = self.read_astdb(family)
+        if not extension:
+            return found
+        start = extension + "/"
+        return {k.removeprefix(start): v for k, v in found.items() if k.startswith(start)}
+
+    def everything(self) -> dict[str, Any]:
+        """All rows and keys that clients can change; what the service notes for itself is left
+        out."""
+        quiet = {"rest_tasks", "rest_login_failures", "rest_astdb", "admin"}
+        state: dict[str, Any] = {}
+        with self.database.engine.connect() as connection:
+            for table in self._tables(connection):
+                if table.name not in quiet:
+                    rows = [tuple(row) for row in connection.execute(select(table))]
+                    state[table.name] = sorted(rows, key=repr)
+        for family in ("AMPUSER", "DEVICE", "CW"):
+            state[family] = self.astdb(family)
+        conf = self.settings.voicemail_conf
+        state["voicemail.conf"] = conf.read_bytes() if conf.exists() else b""
+        return state
+
+    def _tables(self, connection: Connection) -> Sequence[Table]:
+        metadata = [t.freepbx, t.own, t.cti]
+        tables = [table for data in metadata for table in data.sorted_tables]
+        return [table for table in tables if self.database.live(table) is not None]
+
+    @contextlib.contextmanager
+    def statements(self, engine: Any = None) -> Iterator[list[str]]:
+        """Collect the SQL statements that the service executes meanwhile."""
+        from sqlalchemy.engine import Engine
+
+        seen: list[str] = []
+        noise = ("rest_tasks", "rest_outbox", "GET_LOCK", "RELEASE_LOCK", "rest_login_failures")
+
+        def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            if not any(word in statement for word in noise):
+                seen.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+
+    # --- states ---
+
+    def reset(self) -> None:
+        """An empty telephone system with one administrator."""
+        self.settle()
+        with self.database.write() as connection:
+            for table in self._tables(connection):
+                connection.execute(delete(table))
+            connection.execute(
+                insert(t.ampusers).values(
+                    username=ADMIN, password_sha1=sha1(PASSWORD), sections="*"
+                )
+            )
+            connection.execute(
+                insert(t.userman_directories).values(
+                    id=1, name="PBX Internal Directory", driver="Freepbx", active=1, default=1
+                )
+            )
+            connection.execute(insert(t.admin).values(variable="need_reload", value="false"))
+        self.clear_astdb()
+        self.settings.voicemail_conf.unlink(missing_ok=True)
+
+    def settle(self) -> None:
+        """Wait until no task is queued or running."""
+
+        def busy() -> bool:
+            tasks = self.rows(t.rest_tasks)
+            return any(task["state"] in ("queued", "running") for task in tasks)
+
+        eventually(lambda: not busy(), 30)
+
+    def person(self, username: str, extension: str | None = None, **columns: Any) -> int:
+        """A person in the directory, with a main extension made by the API when one is named."""
+        row = {
+            "auth": "1",
+            "username": username,
+            "displayname": username.title(),
+            "lname": username,
+            "default_extension": "none",
+            **columns,
+        }
+        with self.database.write() as connection:
+            key = connection.execute(insert(t.userman_users).values(row)).inserted_primary_key
+        if extension is not None:
+            self.post("/mainextensions", {"username": username, "extension": extension}, 201)
+        return int(key[0])
