@@ -24,7 +24,6 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
     it.
     """
     system = System(settings)
-    metrics.watch(system)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -46,14 +45,14 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
         validate_responses=validate_responses,
         root_routes={
             "/health": RootRoute(lambda: health(system), public=True),
-            "/metrics": RootRoute(_metrics, public=False),
+            "/metrics": RootRoute(lambda: _metrics(system), public=False),
         },
         lifespan=lifespan,
     )
 
 
-def _metrics() -> Response:
-    content_type, body = metrics.render()
+def _metrics(system: System) -> Response:
+    content_type, body = metrics.render(system)
     return Response(body, headers={"content-type": content_type})
 
 

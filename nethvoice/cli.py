@@ -264,3 +264,7 @@ def migrate_app(restore: bool) -> None:
         if changed:
             system.apply.run_waiting()
     click.echo(f"{changed} values changed")
+
+
+if __name__ == "__main__":
+    main()

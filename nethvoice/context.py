@@ -7,10 +7,11 @@ from dataclasses import dataclass
 @dataclass
 class RequestContext:
     """`id` is in the log and in the answer's `X-Request-Id`; `apply_task` names the apply job that
-    this request's change caused and is answered as `X-Apply-Task`."""
+    this request's change caused and is answered as `X-Apply-Task`; `address` is the client's."""
 
     id: str
     user: str | None = None
+    address: str = ""
     apply_task: str | None = None
 
 

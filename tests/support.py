@@ -47,12 +47,12 @@ class LiveServer:
     """The application under uvicorn in a thread of this process, on a free loopback port."""
 
     def __init__(self, settings: Settings) -> None:
+        app = create_app(settings, validate_responses=True)
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         config = uvicorn.Config(
-            lambda: create_app(settings, validate_responses=True),
-            factory=True,
+            app,
             lifespan="on",
             log_config=None,
             access_log=False,

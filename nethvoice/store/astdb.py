@@ -105,7 +105,7 @@ class AstdbChanges:
 def _checked(operation: AstdbOperation) -> AstdbOperation:
     """The operation itself. Raises ValueError unless it is well formed and safe to apply."""
     name, *rest = operation or [None]
-    kinds = _OPERANDS.get(name)
+    kinds = _OPERANDS.get(str(name))
     if kinds is None or len(rest) != len(kinds) + 1 or not all(isinstance(o, str) for o in rest):
         raise ValueError(f"{name!r} with {len(rest)} operands is no AstDB operation")
     family, *operands = rest
@@ -298,7 +298,7 @@ def _apply_to_table(connection: Connection, operation: AstdbOperation) -> None:
 
 def _below(prefix: str) -> ColumnElement[bool]:
     """Keys that begin with `prefix`, which ends in a slash: `0` is the character behind it."""
-    return (rest_astdb.c.key > prefix) & (rest_astdb.c.key < f"{prefix[:-1]}0")
+    return (rest_astdb.c.key >= prefix) & (rest_astdb.c.key < f"{prefix[:-1]}0")
 
 
 def _stored(connection: Connection, path: str, *, lock: bool = False) -> str | None:
