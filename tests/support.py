@@ -130,11 +130,17 @@ class Service:
     # --- a look behind ---
 
     def rows(self, table: Table, **where: Any) -> list[dict[str, Any]]:
-        query = select(table)
+        query = self._select(table)
         if where:
             query = query.where(and_(*(table.c[name] == value for name, value in where.items())))
         with self.database.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
+
+    def _select(self, table: Table) -> Any:
+        """All columns that the table has in this database."""
+        live = self.database.live(table)
+        assert live is not None, table.name
+        return select(*(table.c[name] for name in live.columns if name in table.c))
 
     def row(self, table: Table, **where: Any) -> dict[str, Any]:
         found = self.rows(table, **where)
@@ -164,7 +170,7 @@ class Service:
         with self.database.engine.connect() as connection:
             for table in self._tables(connection):
                 if table.name not in quiet:
-                    rows = [tuple(row) for row in connection.execute(select(table))]
+                    rows = [tuple(row) for row in connection.execute(self._select(table))]
                     state[table.name] = sorted(rows, key=repr)
         for family in ("AMPUSER", "DEVICE", "CW"):
             state[family] = self.astdb(family)

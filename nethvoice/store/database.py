@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
+    DBAPIError,
     DisconnectionError,
     InterfaceError,
     OperationalError,
@@ -291,7 +292,26 @@ def _outages_as_problems() -> Iterator[None]:
     except PoolTimeout:
         raise unavailable("all database connections are in use") from None
     except (OperationalError, InterfaceError) as error:
+        if not _is_outage(error):
+            raise
         raise DatabaseUnavailable() from error
+
+
+def _is_outage(error: DBAPIError) -> bool:
+    """Tell a database that is away or busy from a statement that is wrong."""
+    if error.connection_invalidated or isinstance(error, InterfaceError):
+        return True
+    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    if isinstance(code, int):
+        return code in _MARIADB_OUTAGES
+    return any(words in str(code) for words in ("locked", "unable to open", "disk I/O", "full"))
+
+
+_MARIADB_OUTAGES = frozenset(
+    # Too many connections, access denied, shutting down, killed, lock wait, deadlock, read only,
+    # and the client's own: cannot connect, gone away, lost.
+    {1040, 1044, 1045, 1053, 1080, 1205, 1213, 1290, 1927, 2002, 2003, 2006, 2013, 2014, 2055}
+)
 
 
 class DatabaseUnavailable(Problem):

@@ -43,7 +43,9 @@ def embedded_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servi
             connection.execute(delete(t.rest_astdb))
 
     with LiveServer(settings) as server:
-        yield Service("embedded", settings, server.port, database, read, clear)
+        found = Service("embedded", settings, server.port, database, read, clear)
+        yield found
+        found.client.close()
     database.close()
 
 
@@ -69,7 +71,7 @@ def production_service(
             asterisk22.cli(f"database deltree {family}")  # type: ignore[attr-defined]
 
     with LiveServer(settings) as server:
-        yield Service(
+        found = Service(
             "production",
             settings,
             server.port,
@@ -78,6 +80,8 @@ def production_service(
             clear,
             asterisk=asterisk22,
         )
+        yield found
+        found.client.close()
     database.close()
 
 

@@ -1,0 +1,26 @@
+"""Real components, started once for each worker process when a test first wants them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.services.asterisk import Asterisk
+from tests.services.mariadb import MariaDB
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    with MariaDB() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def asterisk22() -> Iterator[Asterisk]:
+    with Asterisk(22) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def asterisk16() -> Iterator[Asterisk]:
+    with Asterisk(16) as server:
+        yield server
