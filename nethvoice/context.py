@@ -16,3 +16,9 @@ class RequestContext:
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
+
+
+def client_address() -> str:
+    """Where the present request comes from, empty outside a request."""
+    request = current_request.get()
+    return request.address if request is not None else ""

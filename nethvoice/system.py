@@ -14,6 +14,7 @@ from nethvoice.store.apply import AmiReloader, ApplyWorker, CommandReloader, Rel
 from nethvoice.store.astdb import AmiAstDB, AstDB, EmbeddedAstDB
 from nethvoice.store.cti import CtiSettings
 from nethvoice.store.database import Database
+from nethvoice.store.known_keys import KnownKeys
 from nethvoice.store.mailboxes import MailboxFiles
 from nethvoice.store.middleware import Middleware
 from nethvoice.store.outbox import Outbox
@@ -50,6 +51,7 @@ class System:
             },
         )
         self.tasks = TaskEngine(self.database)
+        self.known_keys = KnownKeys()
         self.middleware = _middleware(settings)
         self.apply = ApplyWorker(
             self.database,

@@ -1,11 +1,11 @@
 """What clients are told about a task: one of ours, or one that ptrack runs."""
 
-from typing import Any
+from typing import Any, cast
 
 from nethvoice import bodies
 from nethvoice.problems import Problem
 from nethvoice.store import ptrack
-from nethvoice.store.tasks import APPLY, Task
+from nethvoice.store.tasks import APPLY
 from nethvoice.system import System
 
 
@@ -19,19 +19,13 @@ def get_task(system: System, task_id: str) -> bodies.Task:
         return _ptrack_task(system, task_id)
     shown: bodies.Task = {"task": task.id, "action": task.action, "progress": task.progress}
     if task.kind == APPLY:
-        shown.update(_apply_details(task))
+        shown["state"] = task.state
+        shown["phases"] = cast("list[bodies.TaskPhase]", task.phases)
+        shown["output"] = "\n".join(task.output)
     if task.state == "failed":
         reason = task.output[-1] if task.output else "the task failed"
         raise _failed(dict(shown), reason)
     return shown
-
-
-def _apply_details(task: Task) -> bodies.Task:
-    return {
-        "state": task.state,
-        "phases": task.phases,
-        "output": "\n".join(task.output),
-    }
 
 
 def _ptrack_task(system: System, task_id: str) -> bodies.Task:

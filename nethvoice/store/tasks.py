@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
@@ -33,13 +33,16 @@ OUTPUT_LINES = 40
 _DIED = "the process that worked on this task ended before it was done"
 
 
+State = Literal["queued", "running", "succeeded", "failed"]
+
+
 @dataclass(frozen=True)
 class Task:
-    """A task as it is now. `state` is queued, running, succeeded or failed; `progress` 0-100."""
+    """A task as it is now; `progress` is 0-100."""
 
     id: str
     kind: str
-    state: str
+    state: State
     action: str | None
     progress: int
     phases: list[dict[str, Any]] = field(default_factory=list)

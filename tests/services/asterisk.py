@@ -182,5 +182,3 @@ write=all
         self.send(signal.SIGCONT)
         self.close()
         shutil.rmtree(self.home, ignore_errors=True)
-
-

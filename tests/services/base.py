@@ -13,9 +13,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-CACHE = Path(
-    os.environ.get("NETHVOICE_TEST_CACHE") or Path.home() / ".cache" / "nethvoice-tests"
-)
+CACHE = Path(os.environ.get("NETHVOICE_TEST_CACHE") or Path.home() / ".cache" / "nethvoice-tests")
 
 
 def cannot(reason: str) -> NoReturn:

@@ -1,0 +1,373 @@
+"""Types of request and response bodies.
+
+Written by `python -m codegen` from openapi/nethvoice.yaml; change that instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class Problem(TypedDict):
+    """A failure (RFC 9457). Operations may add members."""
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+
+
+class AuthenticationProblem(Problem):
+    """The authentication headers are missing or wrong."""
+    error: Literal['Forbidden: no credentials', 'Forbidden: invalid user', 'Forbidden: wrong secret key']
+
+
+class CredentialsProblem(Problem):
+    """User name and password do not make an administrator."""
+    error: str
+
+
+class RefusalProblem(Problem):
+    """The user directory or a rule of names and passwords refused."""
+    result: str
+
+
+class MessageProblem(Problem):
+    """A refusal whose text clients read from `message`."""
+    message: str
+
+
+class NoFreeNumberProblem(TypedDict):
+    """All device numbers of a main extension are taken. `status` is a text in this document alone; the code is in `code`."""
+    type: str
+    title: str
+    status: Literal["There aren't available extension numbers"]
+    code: Literal[409]
+    detail: str
+    instance: str
+
+
+class CsvImportProblem(Problem):
+    """The last CSV import finished with errors, or none was started; `type` tells which."""
+    errors: NotRequired[list[str]]
+
+
+class TaskProblem(Problem):
+    """A task that failed or is unknown."""
+    task: NotRequired[str]
+    action: NotRequired[str | None]
+    progress: NotRequired[int]
+    state: NotRequired[Literal['queued', 'running', 'succeeded', 'failed']]
+    phases: NotRequired[list[TaskPhase]]
+    output: NotRequired[str]
+
+
+class Done(TypedDict):
+    """The request was carried out."""
+    status: Literal[True]
+
+
+class Credentials(TypedDict):
+    """User name and password of an administrator. Missing ones are wrong ones."""
+    username: NotRequired[str | None]
+    password: NotRequired[str | None]
+
+
+class SharedSecret(TypedDict):
+    """The shared secret of the installation."""
+    result: str
+
+
+class LoginState(TypedDict):
+    """The authentication headers are right."""
+    success: Literal[True]
+
+
+class User(TypedDict):
+    """A row of FreePBX's `userman_users` with what this service knows about the person. Every column is a string or null."""
+    id: str
+    auth: NotRequired[str | None]
+    authid: NotRequired[str | None]
+    username: str
+    description: NotRequired[str | None]
+    password: str | None
+    default_extension: str
+    primary_group: NotRequired[str | None]
+    permissions: NotRequired[str | None]
+    fname: NotRequired[str | None]
+    lname: str | None
+    displayname: str | None
+    title: NotRequired[str | None]
+    company: NotRequired[str | None]
+    department: NotRequired[str | None]
+    language: NotRequired[str | None]
+    timezone: NotRequired[str | None]
+    dateformat: NotRequired[str | None]
+    timeformat: NotRequired[str | None]
+    datetimeformat: NotRequired[str | None]
+    email: NotRequired[str | None]
+    cell: NotRequired[str | None]
+    work: NotRequired[str | None]
+    home: NotRequired[str | None]
+    fax: NotRequired[str | None]
+    dn: str
+    devices: list[UserDevice]
+    profile: str | None
+
+
+class UserDevice(TypedDict):
+    """A row of `rest_devices_phones`, with the state of its registration."""
+    id: str
+    user_id: str | None
+    mac: str | None
+    vendor: str | None
+    model: str | None
+    line: str | None
+    extension: str | None
+    secret: str | None
+    web_user: str | None
+    web_password: str | None
+    type: str
+    srtp: str | None
+    registered: bool
+
+
+class NewUser(TypedDict):
+    """A user to create or to rename. Both members are needed; without them the answer is 422."""
+    username: NotRequired[str | None]
+    fullname: NotRequired[str | None]
+
+
+class NewPassword(TypedDict):
+    """A new password. Without it the answer is 422."""
+    password: NotRequired[str | None]
+
+
+class StoredPassword(TypedDict):
+    """A user's password in clear."""
+    result: str
+
+
+class TaskReference(TypedDict):
+    """The task that does the work."""
+    result: str
+
+
+class FinalReportRow(TypedDict):
+    """What a person needs to know to use the telephone system."""
+    username: str
+    displayname: str | None
+    password: str | None
+    default_extension: str
+    voicemailpwd: str
+
+
+class CsvFile(TypedDict):
+    """A CSV file."""
+    file: str
+
+
+class CsvImportProgress(TypedDict):
+    """Progress of the CSV import."""
+    result: int
+
+
+class ExtensionDetails(TypedDict):
+    """The columns of FreePBX's `users` (strings or null) and what AstDB holds for the extension below `AMPUSER` (empty where the key is missing)."""
+    extension: str
+    password: str | None
+    name: str | None
+    voicemail: str | None
+    ringtimer: str | None
+    noanswer: str | None
+    recording: str | None
+    outboundcid: str | None
+    sipname: str | None
+    noanswer_cid: str | None
+    busy_cid: str | None
+    chanunavail_cid: str | None
+    noanswer_dest: str | None
+    busy_dest: str | None
+    chanunavail_dest: str | None
+    mohclass: str | None
+    cwtone: str
+    recording_in_external: str
+    recording_out_external: str
+    recording_in_internal: str
+    recording_out_internal: str
+    recording_ondemand: str
+    recording_priority: int | str
+    answermode: str
+    intercom: str
+
+
+class MainExtension(ExtensionDetails):
+    """A main or virtual extension; the columns of `devices` are null where there is no device, and `tech` is `virtual` then."""
+    id: str | None
+    tech: str
+    dial: str | None
+    devicetype: str | None
+    user: str | None
+    description: str | None
+    emergency_cid: str | None
+    hint_override: str | None
+
+
+class PhysicalExtension(ExtensionDetails):
+    """A pjsip extension with the columns of `devices`."""
+    id: str
+    tech: Literal['pjsip']
+    dial: str
+    devicetype: str
+    user: str | None
+    description: str | None
+    emergency_cid: str | None
+    hint_override: str | None
+
+
+class MainExtensionAssignment(TypedDict):
+    """The main extension that a user is to have."""
+    username: str
+    extension: NotRequired[str | int | None]
+    outboundcid: NotRequired[str | None]
+
+
+class MainExtensionRemoval(TypedDict):
+    """The user has no main extension."""
+    message: Literal['No extension specified']
+
+
+class UserLimits(TypedDict):
+    """How many users have an extension, and how many may."""
+    configured: int
+    limit: int | Literal[False]
+    configurable: int | Literal[False]
+
+
+class PhysicalExtensionLink(TypedDict):
+    """A phone or custom device to link to a main extension, or a phone for the inventory. `mac` is needed where `mainextension` is missing."""
+    mainextension: NotRequired[str | int | None]
+    mac: NotRequired[str | None]
+    model: NotRequired[str | PhoneModel | None]
+    line: NotRequired[str | int | None]
+    web_user: NotRequired[str | None]
+    web_password: NotRequired[str | None]
+    clear_temporary: NotRequired[Any]
+    extension: NotRequired[str | int | None]
+
+
+class PhoneModel(TypedDict):
+    """A model as the provisioning engine describes it; only the name is read."""
+    name: str
+
+
+class LinkedExtension(TypedDict):
+    """The number of the linked device."""
+    extension: str | None
+
+
+class PhonesAdminPassword(TypedDict):
+    """The web password for all phones."""
+    password: str
+
+
+class PhoneModelChange(TypedDict):
+    """The model of a phone."""
+    model: NotRequired[str | None]
+
+
+class MainExtensionReference(TypedDict):
+    """The main extension that is to get an app or client. Either member is read where the other is missing; one is needed."""
+    mainextension: NotRequired[str | int | None]
+    extension: NotRequired[str | int | None]
+
+
+class MobileAppExtension(TypedDict):
+    """The extension of a mobile app."""
+    extension: str
+
+
+class ClientExtension(TypedDict):
+    """The extension of a browser phone or desktop client."""
+    extension: str
+    mobile_extension: str | None
+
+
+class DisplayName(TypedDict):
+    """The name of a main extension."""
+    displayname: str
+
+
+class ExtensionDisplayName(TypedDict):
+    """The name of an extension."""
+    displayname: str | Literal[False]
+
+
+class MobileNumber(TypedDict):
+    """A user's mobile number."""
+    mobile: str | None
+    username: str
+
+
+class MobileAssignment(TypedDict):
+    """The mobile number that a user is to have."""
+    username: str
+    mobile: NotRequired[str | None]
+
+
+class Voicemail(TypedDict):
+    """A mailbox of voicemail.conf."""
+    mailbox: int | str
+    pwd: str
+    name: str
+    email: str
+    pager: str
+    options: dict[str, str]
+
+
+class VoicemailSwitch(TypedDict):
+    """Whether an extension is to have a mailbox."""
+    extension: str | int
+    state: NotRequired[str | bool | None]
+
+
+class TaskPhase(TypedDict):
+    """A step of an apply job."""
+    name: str
+    state: Literal['queued', 'running', 'succeeded', 'failed']
+    started: str | None
+    ended: str | None
+
+
+class Task(TypedDict):
+    """A task; state, phases and output are those of an apply job."""
+    task: str
+    action: str | None
+    progress: int
+    state: NotRequired[Literal['queued', 'running', 'succeeded', 'failed']]
+    phases: NotRequired[list[TaskPhase]]
+    output: NotRequired[str]
+
+
+class UserProvider(TypedDict):
+    """The user directory."""
+    configured: Literal[0, 1]
+    local: NotRequired[Literal[0, 1]]
+    type: NotRequired[Literal['ldap', 'ad']]
+    domain: NotRequired[str]
+
+
+ExtensionNumber = str | int
+"""Number of an extension, as text or as an integer; handled as text."""
+
+
+OptionalExtensionNumber = str | int | None
+"""Number of an extension, as text or as an integer; null and the empty text mean none."""
+
+
+TaskId = str
+"""Id of a task."""
+
+
+TaskState = Literal['queued', 'running', 'succeeded', 'failed']
+"""State of an apply job or of one of its phases."""
