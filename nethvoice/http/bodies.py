@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from python_multipart import create_form_parser
@@ -81,9 +82,9 @@ class BodyReader:
         if is_json(media_type):
             return self._json(raw)
         if media_type == FORM:
-            return self._form(_parse_form(raw, FORM.encode()))
+            return self._form(_parse_urlencoded(raw))
         if media_type == MULTIPART:
-            return self._form(_parse_form(raw, f"{MULTIPART};{parameters}".encode("latin-1")))
+            return self._form(_parse_multipart(raw, f"{MULTIPART};{parameters}"))
         raise Problem(
             415,
             "Unsupported media type",
@@ -173,7 +174,16 @@ def _number(text: str, kind: str) -> Any:
         return text
 
 
-def _parse_form(raw: bytes, content_type: bytes) -> list[tuple[str, str]]:
+def _parse_urlencoded(raw: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            raw.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_FIELDS
+        )
+    except ValueError as error:
+        raise bad_request(f"the form cannot be read: {error}") from None
+
+
+def _parse_multipart(raw: bytes, content_type: str) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
 
     def on_field(field: Any) -> None:
@@ -186,7 +196,9 @@ def _parse_form(raw: bytes, content_type: bytes) -> list[tuple[str, str]]:
         raise bad_request("files are not taken here")
 
     try:
-        parser = create_form_parser({"Content-Type": content_type}, on_field, on_file)
+        parser = create_form_parser(
+            {"Content-Type": content_type.encode("latin-1")}, on_field, on_file
+        )
         parser.write(raw)
         parser.finalize()
     except (FormParserError, ValueError) as error:
