@@ -1,0 +1,267 @@
+"""Requests per second of the service beside a bare Starlette route that runs the same SQL.
+
+A private MariaDB holds FreePBX's tables with 1,000 people. The SQL that the service executes for a
+request is recorded once and replayed by the baseline through PyMySQL, so that what remains is the
+cost of everything but the database: HTTP, authentication, validation, the domain and JSON.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import orjson
+from sqlalchemy import Engine, event, insert
+from sqlalchemy.engine import make_url
+
+from bench import table
+from bench.load import Request, Result, http_request, measure
+from nethvoice import first_start
+from nethvoice.settings import Settings
+from nethvoice.store import tables as t
+from nethvoice.store.database import Database
+from tests.contract.conftest import load_freepbx_schema
+from tests.processes import Process
+from tests.services.base import answers, free_port, wait_for
+from tests.services.mariadb import MariaDB
+from tests.support import BASE, PASSWORD, SECRET, LiveServer, headers
+
+PEOPLE = 1000
+NEWCOMERS = 4000
+ROUNDS = 3
+CONNECTIONS = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured request. `varying` maps a text of the recording to (first value, step): the
+    n-th request has `first + step * n` in its place."""
+
+    name: str
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    varying: dict[str, tuple[int, int]] = field(default_factory=dict)
+    most: int = 1_000_000
+
+    def request(self, number: int | None = None, path: str | None = None) -> bytes:
+        """The n-th request; without a number, the one to record."""
+        body = None if self.body is None else orjson.dumps(self.body)
+        if number is not None and body is not None:
+            for old, (first, step) in self.varying.items():
+                body = body.replace(old.encode(), str(first + step * number).encode())
+        return http_request(self.method, path or BASE + self.path, headers(), body)
+
+
+ROWS = [
+    Row("login", "GET", "/login"),
+    Row("one mobile", "GET", "/mobiles/user500"),
+    Row("1,000 mobiles", "GET", "/mobiles"),
+    Row("one user", "GET", "/users/user500"),
+    Row("1,000 users", "GET", "/users"),
+    Row("count users", "GET", "/users/count"),
+    Row("one main extension", "GET", "/mainextensions/10500"),
+    Row("1,000 main extensions", "GET", "/mainextensions"),
+    Row("2,000 phones", "GET", "/physicalextensions"),
+    Row("set a mobile", "POST", "/mobiles", {"username": "user500", "mobile": "0039777777"},
+        {"0039777777": (39_300_000_000, 7)}),
+    Row("create a main extension", "POST", "/mainextensions",
+        {"username": "new987654", "extension": "987654"}, {"987654": (200_000, 1)}, most=700),
+]  # fmt: skip
+"""The benches of other areas add their rows here."""
+
+
+def _fill(database: Database) -> None:
+    """1,000 people, each with a main extension and a phone, and as many without."""
+    with database.write() as connection:
+        people = [
+            {
+                "id": number + 1,
+                "auth": "1",
+                "username": f"user{number}",
+                "displayname": f"User Number {number}",
+                "email": f"user{number}@example.org",
+                "default_extension": str(10_000 + number),
+            }
+            for number in range(PEOPLE)
+        ]
+        connection.execute(insert(t.userman_users), people)
+        newcomers = [
+            {"id": 200_000 + number, "auth": "1", "username": f"new{200_000 + number}"}
+            for number in range(NEWCOMERS)
+        ]
+        newcomers.append({"id": 987_654, "auth": "1", "username": "new987654"})
+        connection.execute(insert(t.userman_users), newcomers)
+        connection.execute(
+            insert(t.rest_users),
+            [{"user_id": n + 1, "mobile": f"0039{n:07}", "password": "x"} for n in range(PEOPLE)],
+        )
+        numbers = [(n + 1, f"{prefix}{10_000 + n}") for n in range(PEOPLE) for prefix in ("", "91")]
+        connection.execute(
+            insert(t.users),
+            [{"extension": number, "name": f"User {owner}"} for owner, number in numbers],
+        )
+        connection.execute(
+            insert(t.devices),
+            [
+                {"id": n, "tech": "pjsip", "dial": f"PJSIP/{n}", "user": n, "devicetype": "fixed"}
+                for _, n in numbers
+            ],
+        )
+        connection.execute(
+            insert(t.rest_devices_phones),
+            [
+                {"user_id": owner, "mac": f"00:15:65:{n[-6:-4]}:{n[-4:-2]}:{n[-2:]}"
+                 if len(n) == 7 else None, "extension": n, "secret": "s", "line": 1,
+                 "type": "physical"}
+                for owner, n in numbers
+            ],
+        )  # fmt: skip
+        keys = [
+            {"key": f"/AMPUSER/{n}/{key}", "value": "dontcare"}
+            for _, n in numbers
+            for key in ("cidname", "recording/in/external", "recording/out/external", "cwtone")
+        ]
+        connection.execute(insert(t.rest_astdb), keys)
+
+
+@contextlib.contextmanager
+def _recording() -> Iterator[list[tuple[str, Any]]]:
+    seen: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        rows = parameters if isinstance(parameters, list) else [parameters]
+        seen.extend((statement, row if row else None) for row in rows)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def _record(settings: Settings) -> dict[str, Any]:
+    """The statements of every row, from the service itself."""
+    routes = {}
+    with LiveServer(settings) as server:
+        url = f"http://127.0.0.1:{server.port}{BASE}"
+        with httpx.Client(base_url=url, headers=headers(), timeout=60) as client:
+            for row in ROWS:
+                client.get("/login")
+                with _recording() as seen:
+                    answer = client.request(row.method, row.path, json=row.body)
+                answer.raise_for_status()
+                writes = row.method != "GET"
+                routes[_key(row)] = {
+                    "statements": [s for s in seen if not (writes and _of_the_apply_job(s))],
+                    "varying": row.varying,
+                    "writes": writes,
+                }
+    return routes
+
+
+def _of_the_apply_job(statement: tuple[str, Any]) -> bool:
+    """What the background job does meanwhile belongs to no request."""
+    text, parameters = statement
+    return ("rest_tasks" in text and "INSERT" not in text) or "nethvoice.apply" in str(parameters)
+
+
+def _key(row: Row) -> str:
+    return row.name.replace(" ", "-").replace(",", "")
+
+
+@contextlib.contextmanager
+def _baseline(url: str, routes: dict[str, Any]) -> Iterator[int]:
+    parts = make_url(url)
+    connection = {
+        "host": parts.host,
+        "port": parts.port,
+        "user": parts.username,
+        "password": parts.password,
+        "database": parts.database,
+        "charset": "utf8mb4",
+    }
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Path(folder) / "plan.json"
+        plan.write_bytes(orjson.dumps({"connection": connection, "routes": routes}, default=str))
+        process = subprocess.Popen([sys.executable, "-m", "bench.bare", str(plan), str(port)])
+        try:
+            wait_for(lambda: answers(port), "the baseline")
+            yield port
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _best(results: list[Result]) -> Result:
+    return max(results, key=lambda result: result.rate)
+
+
+def _measure(row: Row, ours: int, bare: int) -> tuple[Result, Result]:
+    """The best of several rounds of each, taken in turns."""
+    mine, theirs = [], []
+    for turn in range(ROUNDS):
+        offset = turn * row.most if row.varying and row.most < 1_000_000 else 0
+
+        def request(number: int, offset: int = offset) -> bytes:
+            return row.request(number + offset)
+
+        def plain(number: int) -> bytes:
+            return row.request(number, f"/{_key(row)}")
+
+        both: list[tuple[int, Request, list[Result]]] = [
+            (ours, request, mine),
+            (bare, plain, theirs),
+        ]
+        for port, send, results in both:
+            results.append(measure(port, send, connections=CONNECTIONS, most=row.most))
+    return _best(mine), _best(theirs)
+
+
+def main() -> None:
+    """Print the table."""
+    with MariaDB() as mariadb, tempfile.TemporaryDirectory() as folder:
+        url = mariadb.create_database("bench")
+        data = Path(folder) / "data"
+        settings = Settings(
+            data_dir=data,
+            database_url=url,  # type: ignore[arg-type]
+            secret=SECRET,  # type: ignore[arg-type]
+            admin_password=PASSWORD,  # type: ignore[arg-type]
+        )
+        database = Database(settings.sql_url, settings.run_folder, connections=4)
+        load_freepbx_schema(database)
+        first_start.initialise(settings)
+        click.echo(f"filling MariaDB with {PEOPLE:,} people")
+        _fill(database)
+        database.close()
+        routes = _record(settings)
+        log = Path(folder) / "server.log"
+        process = Process(log, DATA_DIR=data, DATABASE_URL=url, LOG_LEVEL="WARNING")
+        rows = []
+        with _baseline(url, routes) as bare, process:
+            if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
+                os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+            for row in ROWS:
+                click.echo(f"measuring: {row.name}")
+                ours, plain = _measure(row, process.port, bare)
+                rows.append(
+                    [
+                        row.name,
+                        f"{ours.rate:,.0f}",
+                        f"{plain.rate:,.0f}",
+                        f"{ours.rate / plain.rate:.2f}",
+                        f"{ours.p50:.1f} / {ours.p99:.1f}",
+                        f"{plain.p50:.1f} / {plain.p99:.1f}",
+                    ]
+                )
+        headings = ["request", "ours/s", "bare/s", "ratio", "ours p50/p99 ms", "bare p50/p99 ms"]
+        table.show(f"API, {PEOPLE:,} people, {CONNECTIONS} connections", headings, rows)
