@@ -7,7 +7,7 @@ import orjson
 
 from nethvoice.pbx import apps, cti_profiles, directories, main_extensions, mobiles, voicemail
 from nethvoice.pbx.csv_format import Row, decode_upload, new_password, parse, switch
-from nethvoice.pbx.people import Person, find_person, set_rest_user
+from nethvoice.pbx.people import Person, find_person
 from nethvoice.problems import Problem
 from nethvoice.store.state import get_state, set_state
 from nethvoice.store.tasks import Report, TaskFailed
@@ -104,7 +104,10 @@ class _Import:
                 continue
             known.append((row, password))
         if created:
-            directories.sync_now(self._system, self._report)
+            try:
+                directories.sync_now(self._system, self._report)
+            except (Problem, TaskFailed) as failure:
+                self._errors.append(f"synchronising the user directory failed: {failure}")
         return known
 
     def _configure(self, known: list[tuple[Row, str | None]]) -> None:
@@ -130,9 +133,6 @@ class _Import:
             directories.set_password(self._system, person, password)
         except Problem as problem:
             self._error(row, f"Error setting the password: {problem.detail}")
-            return
-        with self._system.change() as unit:
-            set_rest_user(unit, person.id, password=password)
 
     def _configure_row(self, row: Row) -> None:
         with self._system.change(NUMBERS, defer_reload=True) as unit:

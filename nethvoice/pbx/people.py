@@ -85,6 +85,8 @@ def find_person(connection: Connection, username: str) -> Person | None:
             userman_users.c.auth,
         ).where(or_(*same))
     ).all()
+    # MariaDB also takes names for equal that differ in accents or in blanks at the end.
+    rows = [row for row in rows if same_name(row.username or "", username)]
     if not rows:
         return None
     order = _directory_order(connection) if len(rows) > 1 else {}
@@ -101,6 +103,14 @@ def find_person(connection: Connection, username: str) -> Person | None:
         return likeness, directory, int(getattr(row, "id", 0))
 
     return _person(min(rows, key=rank))
+
+
+def same_name(stored: str, name: str) -> bool:
+    """True when the names are equal in any letter case, with a domain on at most one side."""
+    stored, name = stored.casefold(), name.casefold()
+    if ("@" in stored) != ("@" in name):
+        stored, name = stored.partition("@")[0], name.partition("@")[0]
+    return stored == name
 
 
 def person_by_extension(connection: Connection, extension: str) -> Person | None:
@@ -250,6 +260,8 @@ def stored_password(system: System, username: str) -> str:
     """The clear password that was set through this service. Raises Problem 404."""
     with system.read() as connection:
         person = find_person(connection, username)
+        if person is not None and is_reserved(system, person.username):
+            person = None
         password = person and connection.scalar(
             select(rest_users.c.password).where(rest_users.c.user_id == person.id)
         )
