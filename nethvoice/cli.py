@@ -238,7 +238,7 @@ def spec_validate(file: Path | None) -> None:
         validate_document(document)
     except OpenAPIValidationError as error:
         place = "/".join(str(part) for part in error.absolute_path)
-        raise click.ClickException(f"{place}: {error.message}") from None
+        raise click.ClickException(f"{place}: {error.message.splitlines()[0]}") from None
     operations = sum(
         method in ("get", "post", "put", "patch", "delete")
         for item in document["paths"].values()

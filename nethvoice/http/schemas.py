@@ -87,10 +87,15 @@ def first_error(validator: Validator, value: Any) -> tuple[str, str] | None:
     if validator.is_valid(value):
         return None
     error = next(_errors(validator, value))
-    pointer = "".join(
-        "/" + str(part).replace("~", "~0").replace("/", "~1") for part in error.instance_path
-    )
+    path = [str(part) for part in error.instance_path]
+    if _kind(error) == "Required":
+        path.append(error.kind.property)  # the place is that of the missing member
+    pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
     return pointer, _words(error)
+
+
+def _kind(error: Any) -> str:
+    return type(error.kind).__name__.rpartition("_")[2]
 
 
 def _errors(validator: Validator, value: Any) -> Iterator[Any]:
@@ -101,9 +106,8 @@ def _errors(validator: Validator, value: Any) -> Iterator[Any]:
 def _words(error: Any) -> str:
     """The error without the value, which may be a secret or very long."""
     kind = error.kind
-    name = type(kind).__name__.rpartition("_")[2]
     texts: dict[str, Callable[[], str]] = {
-        "Required": lambda: f"{kind.property} is required",
+        "Required": lambda: "is required",
         "Type": lambda: f"must be {_types(kind.types)}",
         "Pattern": lambda: "has characters or a form that are not allowed",
         "Enum": lambda: "must be one of: " + ", ".join(str(v) for v in kind.options),
@@ -114,7 +118,7 @@ def _words(error: Any) -> str:
         "MaxItems": lambda: f"must not have more than {kind.limit} elements",
         "MinItems": lambda: f"must not have fewer than {kind.limit} elements",
     }
-    text = texts.get(name)
+    text = texts.get(_kind(error))
     return text() if text else "is not of an allowed form"
 
 

@@ -210,9 +210,7 @@ class _Merge:
             if row["default_extension"] not in (None, "", NO_EXTENSION)
         )
         devices = t.rest_devices_phones
-        self._conn.execute(
-            update(devices).where(devices.c.user_id.in_(ids)).values(user_id=None)
-        )
+        self._conn.execute(update(devices).where(devices.c.user_id.in_(ids)).values(user_id=None))
         for table in (t.rest_users, t.rest_cti_users_groups):
             self._conn.execute(delete(table).where(table.c.user_id.in_(ids)))
         self._conn.execute(delete(_users).where(_users.c.id.in_(ids)))
@@ -221,7 +219,9 @@ class _Merge:
         """Free the old names first: two people may have swapped theirs."""
         if rows:
             self._conn.execute(
-                update(_users).where(_users.c.id == bindparam("row")).values(username=bindparam("name")),
+                update(_users)
+                .where(_users.c.id == bindparam("row"))
+                .values(username=bindparam("name")),
                 [{"row": row["id"], "name": f"~renaming-{row['id']}"} for row in rows],
             )
 
@@ -261,4 +261,3 @@ def _fold(username: str | None) -> str:
     """The form in which names are equal: MariaDB's collation ignores letter case and accents."""
     plain = unicodedata.normalize("NFKD", username or "")
     return "".join(c for c in plain if not unicodedata.combining(c)).casefold().strip()
-

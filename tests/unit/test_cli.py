@@ -100,9 +100,8 @@ def test_spec(cli: Cli, tmp_path: Path) -> None:
     assert cli("spec", "validate").output.startswith("valid: ")
     broken = tmp_path / "broken.yaml"
     broken.write_text("openapi: 3.0.3\ninfo: {title: x}\npaths: {}\n")
-    assert (
-        "'version' is a required property" in cli("spec", "validate", "broken.yaml", code=1).output
-    )
+    problem = cli("spec", "validate", "broken.yaml", code=1).output
+    assert problem == 'Error: info: "version" is a required property\n'
 
 
 def test_migrating_the_app_changes_nothing_on_an_empty_system(cli: Cli) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import struct
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -65,6 +66,13 @@ class Tracker:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short path: a Unix socket's has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="ptrack-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
