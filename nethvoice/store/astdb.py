@@ -14,10 +14,10 @@ than once; each of them is without harm when it is applied again:
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Insert, delete, or_, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from nethvoice.store.ami import AmiClient, AmiRefused, AmiUnavailable, Fields
@@ -29,6 +29,8 @@ AstdbOperation = list[Any]
 _LONGEST_PATH = 255
 _LONGEST_VALUE = 1000
 """Bytes; an AMI line holds little more."""
+
+_BATCH = 500
 
 _OPERANDS = {
     "put": ("key", "value"),
@@ -273,27 +275,53 @@ class EmbeddedAstDB:
         """Apply in order, in the transaction of `connection` if there is one, else in its own."""
         checked = [_checked(operation) for operation in operations]
         if connection is not None:
-            for operation in checked:
-                _apply_to_table(connection, operation)
+            _apply_to_table(connection, checked)
         else:
             with self._engine.begin() as own:
-                for operation in checked:
-                    _apply_to_table(own, operation)
+                _apply_to_table(own, checked)
 
 
-def _apply_to_table(connection: Connection, operation: AstdbOperation) -> None:
+def _apply_to_table(connection: Connection, operations: Sequence[AstdbOperation]) -> None:
+    """Keys are collected first, None for those to delete, and written with two statements."""
+    waiting: dict[str, str | None] = {}
+
     def stored(family: str, key: str) -> str | None:
-        return _stored(connection, _path(family, key), lock=True)
+        path = _path(family, key)
+        return waiting[path] if path in waiting else _stored(connection, path, lock=True)
 
-    match _plain(operation, stored):
-        case ["put", family, key, value]:
-            _store(connection, _path(family, key), value)
-        case ["delete", family, key]:
-            connection.execute(delete(rest_astdb).where(rest_astdb.c.key == _path(family, key)))
-        case ["delete_tree", family, key]:
-            path = _path(family, key)
-            branch = or_(rest_astdb.c.key == path, _below(f"{path}/"))
-            connection.execute(delete(rest_astdb).where(branch))
+    for operation in operations:
+        match _plain(operation, stored):
+            case ["put", family, key, value]:
+                waiting[_path(family, key)] = value
+            case ["delete", family, key]:
+                waiting[_path(family, key)] = None
+            case ["delete_tree", family, key]:
+                path = _path(family, key)
+                _write(connection, waiting)
+                branch = or_(rest_astdb.c.key == path, _below(f"{path}/"))
+                connection.execute(delete(rest_astdb).where(branch))
+    _write(connection, waiting)
+
+
+def _write(connection: Connection, values: dict[str, str | None]) -> None:
+    gone = [path for path, value in values.items() if value is None]
+    for start in range(0, len(gone), _BATCH):
+        some = gone[start : start + _BATCH]
+        connection.execute(delete(rest_astdb).where(rest_astdb.c.key.in_(some)))
+    rows = [{"key": path, "value": value} for path, value in values.items() if value is not None]
+    if rows:
+        connection.execute(_upsert(connection), rows)
+    values.clear()
+
+
+def _upsert(connection: Connection) -> Insert:
+    if connection.dialect.name == "sqlite":
+        embedded = sqlite.insert(rest_astdb)
+        return embedded.on_conflict_do_update(
+            index_elements=[rest_astdb.c.key], set_={"value": embedded.excluded.value}
+        )
+    statement = mysql.insert(rest_astdb)
+    return statement.on_duplicate_key_update(value=statement.inserted.value)
 
 
 def _below(prefix: str) -> ColumnElement[bool]:
@@ -305,13 +333,3 @@ def _stored(connection: Connection, path: str, *, lock: bool = False) -> str | N
     query = select(rest_astdb.c.value).where(rest_astdb.c.key == path)
     value: str | None = connection.scalar(query.with_for_update() if lock else query)
     return value
-
-
-def _store(connection: Connection, path: str, value: str) -> None:
-    values: Mapping[str, str] = {"key": path, "value": value}
-    if connection.dialect.name == "sqlite":
-        embedded = sqlite.insert(rest_astdb).values(values)
-        connection.execute(embedded.on_conflict_do_update(set_={"value": value}))
-    else:
-        statement = mysql.insert(rest_astdb).values(values)
-        connection.execute(statement.on_duplicate_key_update(value=value))
