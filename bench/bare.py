@@ -41,8 +41,16 @@ class Connections:
             connection = pymysql.connect(**self._options)
         with connection.cursor() as cursor:
             rows: Any = ()
+            effect = 0
             for statement, parameters in statements:
+                if isinstance(parameters, list):
+                    cursor.executemany(statement, parameters)
+                    continue
+                if statement.startswith("DELETE FROM rest_outbox"):
+                    parameters = dict.fromkeys(parameters, effect)  # noqa: PLW2901
                 cursor.execute(statement, parameters)
+                if statement.startswith("INSERT INTO rest_outbox"):
+                    effect = cursor.lastrowid
                 if cursor.description:
                     rows = cursor.fetchall()
             connection.commit()
