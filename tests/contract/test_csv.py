@@ -183,15 +183,35 @@ def test_one_reload_for_a_whole_import(service: Service) -> None:
     assert len(service.rows(t.rest_tasks, kind="apply")) == before + 1
 
 
-def test_statements_grow_linearly(service: Service) -> None:
+def test_a_thousand_people(service: Service) -> None:
+    """A small constant of statements a person, progress on the way, and one reload."""
+
     def statements(first: int, people: int) -> int:
-        text = "".join(f"p{n},Person {n},{n}\n" for n in range(first, first + people))
+        text = "".join(
+            f"p{n},Person {n},{n},,0039{n},FALSE,FALSE,Sales\n"
+            for n in range(first, first + people)
+        )
+        seen_progress: set[int] = set()
         with service.statements() as seen:
-            assert run_import(service, text).json() == {"result": 100}
+            service.post("/csv/csvimport", upload(text))
+
+            def finished() -> bool:
+                state = service.get("/csv/csvimport")["result"]
+                seen_progress.add(state)
+                return bool(state == 100)
+
+            eventually(finished, 240)
             service.settle()
+        if people > 100:
+            assert len(seen_progress) > 10
         return len(seen)
 
-    small, large = statements(2000, 10), statements(3000, 40)
-    per_person = (large - small) / 30
+    statements(1000, 2)
+    small = statements(2000, 10)
+    before = len(service.rows(t.rest_tasks, kind="apply"))
+    large = statements(3000, 1000)
+    assert len(service.rows(t.rest_tasks, kind="apply")) == before + 1
+    assert service.get("/users/count") == 1012
+    per_person = (large - small) / 990
     assert per_person < 60
-    assert large < small + 30 * per_person * 1.2
+    assert large < small + 990 * (small / 10)
