@@ -1,0 +1,68 @@
+"""What the README tells people to type works as it stands there."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nethvoice.cli import main
+from nethvoice.settings import Settings
+from tests.processes import Process
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SNIPPET = re.compile(r"<!-- test: ([\w-]+) -->\n```\w+\n(.*?)```", re.DOTALL)
+SNIPPETS = dict(SNIPPET.findall(README))
+
+
+def run(snippet: str, folder: Path, port: int) -> str:
+    """Run a shell snippet against the service at `port`; returns what it prints."""
+    text = snippet.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+    done = subprocess.run(
+        ["sh", "-eu", "-c", text], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Process:
+    """A service as `make run` starts it: nothing is set, everything is made."""
+    return Process(tmp_path / "log", DATA_DIR=tmp_path / "data", SECRET="", ADMIN_PASSWORD="")
+
+
+def test_first_person_first_phone(fresh: Process, tmp_path: Path) -> None:
+    with fresh:
+        printed = run(SNIPPETS["first-person"], tmp_path, fresh.port)
+        assert printed == '{"extension":"200"}'
+        shown = run(SNIPPETS["first-person"].split("api $API")[0] + "api $API/users/ada", tmp_path,
+                    fresh.port)  # fmt: skip
+    assert '"default_extension":"200"' in shown
+    assert '"mac":"00:15:65:AA:BB:CC"' in shown
+
+
+def test_every_snippet_is_run() -> None:
+    tested = (ROOT / "tests/integration/test_readme.py").read_text(encoding="utf-8")
+    for name in SNIPPETS:
+        assert f'SNIPPETS["{name}"]' in tested, name
+
+
+def test_the_settings_table_is_complete() -> None:
+    table = README.split("## Settings")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", " ".join(cells)))
+    assert named == {name.upper() for name in Settings.model_fields}
+
+
+def test_the_command_table_is_complete() -> None:
+    table = README.split("## Command line")[1].split("\n## ")[0]
+    named = set(re.findall(r"`nethvoice ([\w-]+)", table))
+    assert named == set(main.commands)
+
+
+def test_files_that_the_readme_names_exist() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        if "://" not in target:
+            assert (ROOT / target).exists(), target
+    assert "NETHVOICE_CONFIG" in (ROOT / "docs" / "nethvoice.service").read_text(encoding="utf-8")
