@@ -1,7 +1,7 @@
 """Main extensions of people."""
 
 from nethvoice import bodies
-from nethvoice.http import RawJson
+from nethvoice.answers import RawJson
 from nethvoice.pbx import extension_list, main_extensions, people
 from nethvoice.pbx.extension_list import MAIN_OR_VIRTUAL
 from nethvoice.pbx.values import number_text

@@ -1,7 +1,7 @@
 """Devices of main extensions."""
 
 from nethvoice import bodies
-from nethvoice.http import RawJson
+from nethvoice.answers import RawJson
 from nethvoice.pbx import devices, extension_list
 from nethvoice.pbx.extension_list import PHYSICAL
 from nethvoice.pbx.values import number_text

@@ -1,7 +1,7 @@
 """People of the user directory."""
 
 from nethvoice import bodies
-from nethvoice.http import RawJson
+from nethvoice.answers import RawJson
 from nethvoice.pbx import directories, passwords, people, reports
 from nethvoice.system import System
 

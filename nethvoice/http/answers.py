@@ -1,28 +1,16 @@
-"""What handlers may return besides plain data, and how answers get onto the wire."""
+"""How answers get onto the wire."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
+
+from nethvoice.answers import RawJson
 
 JSON = b"application/json;charset=utf-8"
 PROBLEM = b"application/problem+json"
 
 Headers = list[tuple[bytes, bytes]]
-
-
-class RawJson(bytes):
-    """A body that is JSON already; it is sent as it is."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer with everything said: body data, status (None: the operation's own), headers."""
-
-    data: Any = None
-    status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

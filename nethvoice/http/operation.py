@@ -18,8 +18,9 @@ from connexion.operations.abstract import AbstractOperation
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from nethvoice.answers import Answer
 from nethvoice.context import current_request
-from nethvoice.http.answers import JSON, Answer, Headers, Wire, encode, send_answer
+from nethvoice.http.answers import JSON, Headers, Wire, encode, send_answer
 from nethvoice.http.bodies import FORM, MISSING, BodyReader, read_raw
 from nethvoice.http.checks import AnswerCheck
 from nethvoice.http.schemas import Schema, Schemas, Validator, first_error
