@@ -20,8 +20,8 @@ from nethvoice.system import System
 from tests.contract.conftest import load_freepbx_schema
 from tests.services.relay import Relay
 from tests.services.slapd import BASE, LIMITED, PASSWORD, READER, Slapd
-from tests.support import SECRET, LiveServer, eventually
 from tests.support import PASSWORD as ADMIN_PASSWORD
+from tests.support import SECRET, LiveServer, eventually
 from tests.support import Service as RunningService
 
 

@@ -74,9 +74,6 @@ limits dn.exact="{LIMITED}" size=500 size.prtotal=700
 
     def __enter__(self) -> Self:
         self.start()
-        self._admin = Connection(
-            Server(self.url, get_info=NONE), _ADMIN, PASSWORD, auto_bind=True, raise_exceptions=True
-        )
         self._admin.add(SUFFIX, ["dcObject", "organization"], {"o": "Example"})
         for dn in (READER, LIMITED):
             self._admin.add(
@@ -94,6 +91,14 @@ limits dn.exact="{LIMITED}" size=500 size.prtotal=700
              "-h", f"{self.url} {self.tls_url}", *self._as_user]
         )  # fmt: skip
         self.wait_ready(lambda: answers(self.port) and answers(self.tls_port))
+        self._admin = Connection(
+            Server(self.url, get_info=NONE), _ADMIN, PASSWORD, auto_bind=True, raise_exceptions=True
+        )
+
+    def stop(self) -> None:
+        self.thaw()
+        self._admin.unbind()
+        super().stop()
 
     # --- what stands in it ---
 
@@ -141,6 +146,4 @@ limits dn.exact="{LIMITED}" size=500 size.prtotal=700
         self._admin.delete(dn)
 
     def __exit__(self, *_: object) -> None:
-        self.thaw()
-        self._admin.unbind()
         self.close()

@@ -42,11 +42,20 @@ def failure(server: Slapd, **more: Any) -> str:
 
 def test_columns(server: Slapd) -> None:
     server.person(
-        "Ada", "Ada R.", displayName="Ada Rossi", givenName="Ada", mail=["ada@example.org", "a@b.c"],
-       
-        title="Boss", o="ACME", departmentNumber="R&D", telephoneNumber="+39 02", mobile="+39 333",
-        homePhone="+39 03", facsimileTelephoneNumber="+39 04", description="first\nsecond",
-    )  # fmt: skip
+        "Ada",
+        "Ada R.",
+        displayName="Ada Rossi",
+        givenName="Ada",
+        mail=["ada@example.org", "ada@example.com"],
+        title="Boss",
+        o="ACME",
+        departmentNumber="R&D",
+        telephoneNumber="+39 02",
+        mobile="+39 333",
+        homePhone="+39 03",
+        facsimileTelephoneNumber="+39 04",
+        description="first\nsecond",
+    )
     (ada,) = directory(server).people()
     assert ada.username == "ada"
     assert uuid.UUID(ada.key)
