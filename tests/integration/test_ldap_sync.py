@@ -216,9 +216,9 @@ def test_who_has_left_is_removed(lab: Lab) -> None:
 
 
 def test_failures_change_nothing(lab: Lab) -> None:
-    for number in range(1000):
+    for number in range(2000):
         lab.server.person(f"user{number}", f"User {number}")
-    assert lab.sync().output == ["1000 people read: 1000 added, 0 changed, 0 removed"]
+    assert lab.sync().output == ["2000 people read: 2000 added, 0 changed, 0 removed"]
     lab.give_extension("user7", "207")
     before = lab.rows()
 
@@ -236,12 +236,12 @@ def test_failures_change_nothing(lab: Lab) -> None:
           ldap_ca_file=lab.server.other_authority.file)  # fmt: skip
     fails("nobody", ldap_user_filter="(uid=nobody)")
     fails("there is no", ldap_base_dn="ou=elsewhere,dc=example,dc=org")
-    with Relay(lab.server.port, limit=150_000) as relay:
+    with Relay(lab.server.port, limit=250_000) as relay:
         fails("no answer", ldap_url=relay.url)
     lab.server.freeze()
     fails("timed out")
     lab.server.thaw()
-    assert lab.sync().output == ["1000 people read: 0 added, 0 changed, 0 removed"]
+    assert lab.sync().output == ["2000 people read: 0 added, 0 changed, 0 removed"]
 
 
 def test_server_down_and_up_again(lab: Lab) -> None:
