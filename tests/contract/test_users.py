@@ -453,6 +453,20 @@ def test_password_of_the_administrator(service: Service) -> None:
     assert service.get("/login") == {"success": True}
 
 
+def test_passwords_are_in_no_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    service.person("ada")
+    word = "a-word-that-nobody-logs"
+    service.post("/users/ada/password", {"password": word}, 201)
+    service.get("/users/ada/password")
+    service.call("POST", "/users/nobody/password", json={"password": word})
+    service.call("POST", "/users/ada/password", json={"password": word + "\n"})
+    service.call("POST", "/users/ada/password", json={"password": [word]})
+    assert caplog.records
+    for record in caplog.records:
+        assert word not in f"{record.getMessage()} {vars(record)}"
+
+
 def test_unknown_administrator(service: Service) -> None:
     """Another administrator may be the one who asks."""
     with service.database.write() as connection:
