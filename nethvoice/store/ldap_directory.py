@@ -12,7 +12,7 @@ import ssl
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -128,7 +128,7 @@ class LdapDirectory:
     kind: Literal["ldap", "ad"]
     base_dn: str
     bind_dn: str = ""
-    bind_password: str = ""
+    bind_password: str = field(default="", repr=False)
     user_filter: str = ""
     start_tls: bool = False
     ca_file: Path | None = None

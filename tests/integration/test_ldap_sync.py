@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Table, event, insert, select, update
+from sqlalchemy import Table, event, insert, select, text, update
 from sqlalchemy.engine import Engine
 
-from nethvoice import first_start
+from nethvoice import doctor, first_start
 from nethvoice.pbx import directories
 from nethvoice.pbx.people import find_person
 from nethvoice.problems import Problem
@@ -153,6 +153,29 @@ def test_again_changes_nothing(lab: Lab) -> None:
     assert lab.rows() == before
 
 
+def test_an_older_table_without_some_columns(lab: Lab) -> None:
+    """Columns that a version of FreePBX lacks are not written."""
+    with lab.system.change() as unit:
+        unit.conn.execute(text("ALTER TABLE userman_users DROP COLUMN company"))
+    lab.system.database.forget_schema()
+    lab.server.person("ada", "Ada Rossi", o="ACME", title="Boss")
+    assert lab.sync().output == ["1 people read: 1 added, 0 changed, 0 removed"]
+    assert lab.sync().output == ["1 people read: 0 added, 0 changed, 0 removed"]
+    with lab.system.read() as connection:
+        assert connection.scalar(select(t.userman_users.c.title)) == "Boss"
+
+
+def test_doctor_says_what_is_wrong(lab: Lab) -> None:
+    def finding(**more: Any) -> doctor.Finding:
+        found = doctor.examine(lab.settings(**more))
+        return next(f for f in found if f.name == "user directory")
+
+    assert finding().state == "ok"
+    wrong = finding(ldap_bind_password="wrong")
+    assert (wrong.state, wrong.mend) == ("fail", "check NETHVOICE_LDAP_* settings")
+    assert "invalidCredentials" in wrong.text
+
+
 def test_changes_keep_the_extension_and_all_else(lab: Lab) -> None:
     dn = lab.server.person("ada", "Ada Rossi", mail="ada@example.org", title="Boss")
     lab.sync()
@@ -222,10 +245,10 @@ def test_failures_change_nothing(lab: Lab) -> None:
     lab.give_extension("user7", "207")
     before = lab.rows()
 
-    def fails(text: str, **more: Any) -> None:
+    def fails(reason: str, **more: Any) -> None:
         task = lab.sync(**more)
         assert task.state == "failed"
-        assert text in task.output[-1]
+        assert reason in task.output[-1]
         assert PASSWORD not in "".join(task.output)
         assert lab.rows() == before
 
@@ -302,9 +325,9 @@ def test_directory_that_freepbx_kept_is_taken_over(lab: Lab) -> None:
         t.userman_users, auth=place, authid="of-before", username="bob", default_extension="201"
     )
     before = lab.rows()
-    text = "FreePBX synchronises the directory NethServer LDAP itself"
-    assert text in lab.sync().output[-1]
-    assert text in _problem(lab).detail
+    reason = "FreePBX synchronises the directory NethServer LDAP itself"
+    assert reason in lab.sync().output[-1]
+    assert reason in _problem(lab).detail
     assert lab.rows() == before
     with lab.system.change() as unit:
         unit.conn.execute(update(t.userman_directories).values(active=0))
