@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import time
-from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, func, select
@@ -243,7 +242,7 @@ def _tell_middleware(system: System) -> None:
 def _freepbx_is_syncing(settings: Settings) -> bool:
     """FreePBX keeps the pid of its synchronisation in a file, and leaves it there when it dies."""
     try:
-        pid = int(Path(settings.userman_lock).read_text(encoding="ascii").split()[0])
+        pid = int(settings.userman_lock.read_text(encoding="ascii").split()[0])
         os.kill(pid, 0)
     except PermissionError:
         return os.access(settings.userman_lock, os.R_OK)  # alive, and another user's
