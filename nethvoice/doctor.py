@@ -165,9 +165,8 @@ def _directory(system: System) -> Finding:
     try:
         return Finding("user directory", "ok", directories.examine(system))
     except Problem as problem:
-        return Finding(
-            "user directory", "fail", problem.detail, f"check the {PREFIX}LDAP_* settings"
-        )
+        names = "LDAP_* settings" if system.settings.directory_kind == "ldap" else "USER_DIRECTORY"
+        return Finding("user directory", "fail", problem.detail, f"check {PREFIX}{names}")
 
 
 def _outbox(system: System, *, retry: bool) -> Finding:

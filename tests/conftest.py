@@ -6,6 +6,7 @@ import pytest
 
 from tests.services.asterisk import Asterisk
 from tests.services.mariadb import MariaDB
+from tests.services.slapd import Slapd
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +24,10 @@ def asterisk22() -> Iterator[Asterisk]:
 @pytest.fixture(scope="session")
 def asterisk16() -> Iterator[Asterisk]:
     with Asterisk(16) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def slapd() -> Iterator[Slapd]:
+    with Slapd() as server:
         yield server

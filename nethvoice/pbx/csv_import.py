@@ -81,7 +81,10 @@ class _Import:
             raise TaskFailed(f"{len(self._errors)} errors")
 
     def _create_people(self, rows: list[Row]) -> list[tuple[Row, str | None]]:
-        """Pass 1: make the people that the directory does not know; with their new passwords."""
+        """Pass 1: make the people that the directory does not know.
+
+        Returns the rows to go on with, and for those who exist the password to set.
+        """
         known: list[tuple[Row, str | None]] = []
         created = False
         for position, row in enumerate(rows):
@@ -96,8 +99,9 @@ class _Import:
                 with self._system.read() as connection:
                     person = find_person(connection, row.username)
                 if person is None:
-                    directories.create_user(self._system, row.username, row.fullname)
-                    password = password or new_password()
+                    first = password or new_password()
+                    directories.create_user(self._system, row.username, row.fullname, first)
+                    password = None
                     created = True
             except Problem as problem:
                 self._error(row, f"Error creating user {row.username}: {problem.detail}")

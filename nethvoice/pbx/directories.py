@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import time
-from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, func, select
@@ -22,7 +21,7 @@ from nethvoice.problems import Problem, unavailable, unprocessable
 from nethvoice.settings import PREFIX, Settings
 from nethvoice.store.apply import run_command
 from nethvoice.store.ldap_directory import DirectoryFailed, LdapDirectory
-from nethvoice.store.rows import change_rows, require_width
+from nethvoice.store.rows import require_width
 from nethvoice.store.tables import rest_users, userman_directories, userman_users
 from nethvoice.store.tasks import Report, TaskFailed
 from nethvoice.system import System
@@ -61,8 +60,15 @@ class Driver(Protocol):
 
 
 def _driver(system: System) -> Driver:
-    kinds = {"internal": _Internal, "userman": _Userman, "ldap": _Ldap, "": _None}
-    return kinds[system.settings.directory_kind](system)
+    match system.settings.directory_kind:
+        case "internal":
+            return _Internal(system)
+        case "userman":
+            return _Userman(system)
+        case "ldap":
+            return _Ldap(system)
+        case _:
+            return _None(system)
 
 
 # --- looking -------------------------------------------------------------------------------------
@@ -106,11 +112,11 @@ def wait_unlocked(system: System, person: Person) -> None:
 # --- changing ------------------------------------------------------------------------------------
 
 
-def create_user(system: System, username: str, fullname: str) -> None:
-    """Make a person, without password and extension; one who exists gets the full name.
+def create_user(system: System, username: str, fullname: str, password: str | None = None) -> None:
+    """Make a person without extension; one who exists gets the full name, and no password.
 
-    Raises Problem 422 with `result` for names that are not allowed or reserved, and when the
-    directory is only read.
+    Raises Problem 422 with `result` for names that are not allowed or reserved, for an unusable
+    password, and when the directory is only read.
     """
     username, fullname = username.strip().lower(), fullname.strip()
     if (
@@ -123,16 +129,24 @@ def create_user(system: System, username: str, fullname: str) -> None:
     if is_reserved(system, username):
         raise _refused(f"User name {username} is reserved")
     require_width(system.database, userman_users, "displayname", fullname, "fullname")
+    # Hashing takes long on purpose, so it is not done while the database is locked.
+    hashed = None if password is None else _checked_hash(system, password)
     with system.change(PEOPLE) as unit:
         person = find_person(unit.conn, username)
         if person is None:
             place = _driver(system).place_for_new(unit.conn)
-            rows.add_person(system, unit, place, username, fullname)
+            user_id = rows.add_person(
+                system, unit, place, username=username, fullname=fullname, hashed=hashed
+            )
+            if password is not None:
+                set_rest_user(unit, user_id, password=password)
             changed = True
         elif person.displayname == fullname:
             changed = False
         else:
-            _require_writable(unit.conn, person)
+            name, internal = rows.directory_of(unit.conn, person)
+            if not internal:
+                raise _refused(f"{name} is only read: change the user there")
             changed = rows.rename_person(system, unit, person, fullname)
     if changed:
         _tell_middleware(system)
@@ -144,29 +158,33 @@ def set_password(system: System, person: Person, password: str) -> None:
     Raises Problem 422 with `result` for an empty or unusable password, and when the person's
     directory is only read.
     """
+    _check_password(system, password)
+    with system.read() as connection:
+        name, internal = rows.directory_of(connection, person)
+        stored = rows.stored_hash(connection, person)
+    if not internal:
+        raise _refused(f"{name} is only read: set the password there")
+    hashed = None if rows.matches(password, stored) else rows.hash_password(password)
+    with system.change() as unit:
+        if hashed is not None:
+            rows.store_hash(unit, person, hashed)
+        set_rest_user(unit, person.id, password=password)
+
+
+def _checked_hash(system: System, password: str) -> str:
+    _check_password(system, password)
+    return rows.hash_password(password)
+
+
+def _check_password(system: System, password: str) -> None:
     if not password:
         raise _refused("Password is required")
     if _CONTROL_CHARACTERS.search(password):
         raise _refused("Password must not have control characters")
-    require_width(system.database, rest_users, "password", password, "Password")
-    stored_hash = select(userman_users.c.password).where(userman_users.c.id == person.id)
-    with system.read() as connection:
-        _require_writable(connection, person)
-        stored = connection.scalar(stored_hash)
-    # Hashing takes long on purpose, so it is not done while the database is locked.
-    new = None if rows.matches(password, stored) else rows.hash_password(password)
-    with system.change() as unit:
-        if new is not None:
-            change_rows(
-                unit.conn, userman_users, userman_users.c.id == person.id, {"password": new}
-            )
-        set_rest_user(unit, person.id, password=password)
-
-
-def _require_writable(connection: Connection, person: Person) -> None:
-    if not rows.is_internal(connection, person.directory):
-        name = rows.directory_name(connection, person.directory)
-        raise _refused(f"{name} is only read: change the user there")
+    live = system.database.live(rest_users)
+    width = live.widths.get("password") if live else None
+    if width is not None and len(password) > width:
+        raise _refused(f"Password is longer than {width} characters")
 
 
 def _refused(text: str) -> Problem:
@@ -224,7 +242,7 @@ def _tell_middleware(system: System) -> None:
 def _freepbx_is_syncing(settings: Settings) -> bool:
     """FreePBX keeps the pid of its synchronisation in a file, and leaves it there when it dies."""
     try:
-        pid = int(Path(settings.userman_lock).read_text(encoding="ascii").split()[0])
+        pid = int(settings.userman_lock.read_text(encoding="ascii").split()[0])
         os.kill(pid, 0)
     except PermissionError:
         return os.access(settings.userman_lock, os.R_OK)  # alive, and another user's
@@ -275,10 +293,10 @@ class _Userman(_Internal):
         place = rows.default_directory(connection)
         if place is None:
             raise _refused("FreePBX has no active user directory")
-        if not rows.is_internal(connection, place):
-            name = rows.directory_name(connection, place)
+        directory, name, internal = place
+        if not internal:
             raise _refused(f"{name} is only read: add the user there")
-        return place
+        return directory
 
     def synchronise(self, report: Report) -> None:
         """Run FreePBX's command, once its own timer is not at it: it refuses to run twice."""

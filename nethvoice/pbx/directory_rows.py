@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import bcrypt
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, insert, select, true
 
 from nethvoice.pbx.people import NO_EXTENSION, Person
 from nethvoice.store.rows import change_rows, present
@@ -16,6 +16,8 @@ INTERNAL_DRIVER = "Freepbx"
 LEGACY_DIRECTORY = "freepbx"
 """`auth` of FreePBX 13 and older, which had only the internal directory."""
 
+_directories = userman_directories
+
 _COST = 8
 _BCRYPT_BYTES = 72
 _SPACES = re.compile(r"\s+")
@@ -23,49 +25,61 @@ _SPACES = re.compile(r"\s+")
 
 def internal_directory(connection: Connection) -> str | None:
     """Id of the internal directory, the default one where there are several."""
-    return _directory(connection, only_internal=True)
+    found = _first_active(connection, _directories.c.driver == INTERNAL_DRIVER)
+    return None if found is None else str(found.id)
 
 
-def default_directory(connection: Connection) -> str | None:
-    """Id of the directory that FreePBX itself puts new people into."""
-    return _directory(connection, only_internal=False)
+def default_directory(connection: Connection) -> tuple[str, str, bool] | None:
+    """Where FreePBX itself puts new people: id, name, and whether it is an internal directory."""
+    found = _first_active(connection, true())
+    if found is None:
+        return None
+    return str(found.id), found.name or "", found.driver == INTERNAL_DRIVER
 
 
-def _directory(connection: Connection, *, only_internal: bool) -> str | None:
-    table = userman_directories
-    query = select(table.c.id).where(table.c.active == 1)
-    if only_internal:
-        query = query.where(table.c.driver == INTERNAL_DRIVER)
-    query = query.order_by(table.c.default.desc(), table.c.order, table.c.id).limit(1)
-    found = connection.scalar(query)
-    return None if found is None else str(found)
+def _first_active(connection: Connection, where: ColumnElement[bool]) -> Any:
+    columns = _directories.c
+    return connection.execute(
+        select(columns.id, columns.name, columns.driver)
+        .where(columns.active == 1, where)
+        .order_by(columns.default.desc(), columns.order, columns.id)
+        .limit(1)
+    ).first()
 
 
-def is_internal(connection: Connection, directory: str | None) -> bool:
-    """True when the people of this directory are FreePBX's own rows and nobody else's copy."""
-    if directory is None or directory == LEGACY_DIRECTORY:
-        return True
-    found = connection.scalar(
-        select(userman_directories.c.driver).where(userman_directories.c.id == directory)
-    )
-    return found is None or found == INTERNAL_DRIVER
+def directory_of(connection: Connection, person: Person) -> tuple[str, bool]:
+    """Name of a person's directory, and whether its people are FreePBX's own rows.
+
+    They are unless the directory is a copy of another system's.
+    """
+    if person.directory is None or person.directory == LEGACY_DIRECTORY:
+        return "", True
+    found = connection.execute(
+        select(_directories.c.name, _directories.c.driver).where(
+            _directories.c.id == person.directory
+        )
+    ).first()
+    if found is None:
+        return "", True
+    return found.name or "", found.driver == INTERNAL_DRIVER
 
 
-def directory_name(connection: Connection, directory: str | None) -> str:
-    """The name that administrators know the directory by."""
-    found = directory and connection.scalar(
-        select(userman_directories.c.name).where(userman_directories.c.id == directory)
-    )
-    return str(found or "the user directory")
-
-
-def add_person(system: System, unit: Unit, directory: str, username: str, fullname: str) -> None:
-    """A person without password and without extension."""
+def add_person(
+    system: System,
+    unit: Unit,
+    directory: str,
+    *,
+    username: str,
+    fullname: str,
+    hashed: str | None,
+) -> int:
+    """A person without extension; without `hashed` also without password. Returns the id."""
     first, last = split_name(fullname)
     values: dict[str, Any] = {
         "auth": directory,
         "username": username,
         "description": "",
+        "password": hashed,
         "default_extension": NO_EXTENSION,
         "displayname": fullname,
         "fname": first,
@@ -73,7 +87,8 @@ def add_person(system: System, unit: Unit, directory: str, username: str, fullna
         "email": "",
     }
     values = _clipped(system, present(system.database, userman_users, values))
-    unit.conn.execute(insert(userman_users).values(values))
+    key = unit.conn.execute(insert(userman_users).values(values)).inserted_primary_key
+    return int(key[0])  # type: ignore[index]
 
 
 def rename_person(system: System, unit: Unit, person: Person, fullname: str) -> bool:
@@ -105,6 +120,18 @@ def _clipped(system: System, values: dict[str, Any]) -> dict[str, Any]:
 
 
 # --- passwords -----------------------------------------------------------------------------------
+
+
+def stored_hash(connection: Connection, person: Person) -> str | None:
+    """The hash that FreePBX checks this person's password with."""
+    query = select(userman_users.c.password).where(userman_users.c.id == person.id)
+    return connection.scalar(query)
+
+
+def store_hash(unit: Unit, person: Person, hashed: str) -> None:
+    """Put another one there."""
+    where = userman_users.c.id == person.id
+    change_rows(unit.conn, userman_users, where, {"password": hashed})
 
 
 def hash_password(password: str) -> str:

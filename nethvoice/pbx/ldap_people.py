@@ -54,7 +54,7 @@ def store_people(system: System, people: Sequence[LdapPerson]) -> Outcome:
     """
     with system.change(NUMBERS) as unit:
         directory = _directory(unit, system.settings.ldap_type)
-        rows = _rows(unit.conn, directory)
+        rows = _rows(unit.conn, directory, _columns(system))
         if rows and not people:
             raise unprocessable(
                 "the directory has nobody, but had people before: nothing is changed; check "
@@ -103,21 +103,27 @@ def _directory(unit: Unit, kind: str) -> str:
     return str(made[0])  # type: ignore[index]
 
 
-def _rows(connection: Connection, directory: str) -> list[RowMapping]:
+_COLUMNS = (
+    "displayname", "fname", "lname", "title", "description", "company", "department", "email",
+    "work", "cell", "home", "fax",
+)  # fmt: skip
+
+
+def _columns(system: System) -> tuple[str, ...]:
+    """Those that this version of FreePBX has."""
+    live = system.database.live(_users)
+    return tuple(name for name in _COLUMNS if live and name in live.columns)
+
+
+def _rows(connection: Connection, directory: str, columns: Sequence[str]) -> list[RowMapping]:
     query = select(
         _users.c.id,
         _users.c.authid,
         _users.c.username,
         _users.c.default_extension,
-        *(_users.c[name] for name in _COLUMNS),
+        *(_users.c[name] for name in columns),
     ).where(_users.c.auth == directory)
     return list(connection.execute(query.order_by(_users.c.id)).mappings())
-
-
-_COLUMNS = (
-    "displayname", "fname", "lname", "title", "description", "company", "department", "email",
-    "work", "cell", "home", "fax",
-)  # fmt: skip
 
 
 class _Merge:
@@ -136,6 +142,7 @@ class _Merge:
         self._rows = rows
         self._by_key = {row["authid"]: row for row in rows if row["authid"]}
         self._people = people
+        self._columns = _columns(system)
         live = system.database.live(_users)
         self._widths: Mapping[str, int] = live.widths if live else {}
         self._outcome = Outcome(len(people))
@@ -188,14 +195,14 @@ class _Merge:
         return pairs
 
     def _stored(self, row: RowMapping) -> dict[str, str]:
-        stored = {name: row[name] or "" for name in _COLUMNS}
+        stored = {name: row[name] or "" for name in self._columns}
         return {**stored, "authid": row["authid"] or "", "username": row["username"] or ""}
 
     def _values(self, person: LdapPerson, row: RowMapping | None) -> dict[str, str]:
         username = person.username
         if row is not None and same_name(row["username"] or "", username):
             username = row["username"]  # spelled as FreePBX has it, perhaps with its domain
-        values = {name: person.columns.get(name, "") for name in _COLUMNS}
+        values = {name: person.columns.get(name, "") for name in self._columns}
         values |= {"authid": person.key, "username": username}
         return {name: value[: self._widths.get(name)] for name, value in values.items()}
 
@@ -228,7 +235,7 @@ class _Merge:
     def _change(self, changes: Sequence[tuple[RowMapping, dict[str, str]]]) -> None:
         self._outcome.changed = len(changes)
         if changes:
-            names = (*_COLUMNS, "authid", "username")
+            names = (*self._columns, "authid", "username")
             self._conn.execute(
                 update(_users)
                 .where(_users.c.id == bindparam("row"))
@@ -248,7 +255,7 @@ class _Merge:
         if rows:
             self._outcome.added = insert_ignore(self._conn, _users, rows)
         if self._outcome.added < len(rows):
-            stored = {row["authid"] for row in _rows(self._conn, self._directory)}
+            stored = {row["authid"] for row in _rows(self._conn, self._directory, ())}
             self._outcome.skipped += [r["username"] for r in rows if r["authid"] not in stored]
 
 

@@ -7,11 +7,12 @@ RFC 4530 (entryUUID), MS-ADTS 3.1.1.1.4 (objectGUID).
 import contextlib
 import math
 import re
+import socket
 import ssl
-import time
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from ldap3 import ANONYMOUS, NONE, SIMPLE, SUBTREE, SYNC, Connection, Server, Tl
 from ldap3.core.exceptions import (
     LDAPCommunicationError,
     LDAPException,
+    LDAPInvalidDnError,
     LDAPInvalidFilterError,
     LDAPOperationResult,
     LDAPStartTLSError,
@@ -28,6 +30,8 @@ from ldap3.core.exceptions import (
 _PAGE = 500
 _PAGED_RESULTS = "1.2.840.113556.1.4.319"
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]+")
+_NO_SUCH_OBJECT = 32
+_TRY_ANOTHER = (51, 52)  # busy, unavailable
 _PORTS = {"ldap": 389, "ldaps": 636}
 
 
@@ -124,7 +128,7 @@ class LdapDirectory:
     kind: Literal["ldap", "ad"]
     base_dn: str
     bind_dn: str = ""
-    bind_password: str = ""
+    bind_password: str = field(default="", repr=False)
     user_filter: str = ""
     start_tls: bool = False
     ca_file: Path | None = None
@@ -146,11 +150,10 @@ class LdapDirectory:
         raise DirectoryFailed("; ".join(failures))
 
     def _people(self, url: str) -> list[LdapPerson]:
-        deadline = time.monotonic() + self.total_timeout
         schema = _SCHEMAS[self.kind]
         found = []
         with self._connection(url) as connection:
-            for entry in self._entries(connection, schema, deadline):
+            for entry in self._entries(connection, schema):
                 person = _person(schema, entry)
                 if person is not None:
                     found.append(person)
@@ -160,31 +163,38 @@ class LdapDirectory:
     def _connection(self, url: str) -> Iterator[Connection]:
         """A bound connection; what ldap3 raises meanwhile comes out as DirectoryFailed."""
         connection = self._prepare(url)
+        # A server that sends a byte now and then never runs into the time-out of an answer.
+        watchdog = threading.Timer(self.total_timeout, _cut, [connection])
+        watchdog.daemon = True
+        watchdog.start()
         try:
             connection.open(read_server_info=False)
             if self.start_tls and not connection.server.ssl:
                 connection.start_tls(read_server_info=False)
             connection.bind(read_server_info=False)
             yield connection
-        except LDAPStartTLSError as error:
-            raise _NextServer(f"no TLS: {_reason(error)}") from error
         except LDAPInvalidFilterError as error:
             raise DirectoryFailed("LDAP_USER_FILTER is no valid filter") from error
+        except LDAPInvalidDnError as error:
+            raise DirectoryFailed("LDAP_BASE_DN is no valid name") from error
         except LDAPOperationResult as error:
-            # `busy` and `unavailable` (RFC 4511 A.1) say that another server may do better.
-            kind = _NextServer if error.result in (51, 52) else DirectoryFailed
-            raise kind(f"the server refused {self._who}: {_reason(error)}") from error
-        except (LDAPCommunicationError, OSError) as error:
-            raise _NextServer(f"no answer: {_reason(error)}") from error
+            raise self._refusal(error) from error
+        except (LDAPCommunicationError, LDAPStartTLSError, OSError) as error:
+            reason = connection.last_error or _reason(error)
+            raise _NextServer(f"no answer: {reason}") from error
         except LDAPException as error:
             raise DirectoryFailed(_reason(error)) from error
         finally:
-            with contextlib.suppress(LDAPException, OSError):
-                connection.unbind()
+            watchdog.cancel()
+            _close(connection)
 
-    @property
-    def _who(self) -> str:
-        return self.bind_dn or "the anonymous reader"
+    def _refusal(self, error: LDAPOperationResult) -> DirectoryFailed:
+        """What a result code means here (RFC 4511 A.1)."""
+        who = self.bind_dn or "the anonymous reader"
+        if error.result == _NO_SUCH_OBJECT:
+            return DirectoryFailed(f"there is no {self.base_dn} that {who} may read")
+        text = f"the server refused {who}: {error.description}"
+        return _NextServer(text) if error.result in _TRY_ANOTHER else DirectoryFailed(text)
 
     def _prepare(self, url: str) -> Connection:
         try:
@@ -219,15 +229,11 @@ class LdapDirectory:
         except LDAPException as error:
             raise DirectoryFailed(_reason(error)) from error
 
-    def _entries(
-        self, connection: Connection, schema: _Schema, deadline: float
-    ) -> Iterator[dict[str, Any]]:
+    def _entries(self, connection: Connection, schema: _Schema) -> Iterator[dict[str, Any]]:
         wanted = {schema.username, *schema.keys}
         wanted.update(name for names in schema.columns.values() for name in names)
         cookie: bytes | None = None
         while True:
-            if time.monotonic() > deadline:
-                raise DirectoryFailed(f"reading took more than {self.total_timeout:g} s")
             connection.search(
                 self.base_dn,
                 self.user_filter or schema.user_filter,
@@ -282,6 +288,18 @@ def _text(values: Mapping[str, list[bytes]], names: Sequence[str]) -> str:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, LDAPOperationResult):
-        return str(error.description)
     return (str(error) or type(error).__name__)[:300]
+
+
+def _cut(connection: Connection) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        connection.socket.shutdown(socket.SHUT_RDWR)
+
+
+def _close(connection: Connection) -> None:
+    """Say good-bye where that is possible; ldap3 leaves a socket open that did not connect."""
+    with contextlib.suppress(LDAPException, OSError):
+        connection.unbind()
+    if connection.socket is not None:
+        with contextlib.suppress(OSError):
+            connection.socket.close()

@@ -1,5 +1,7 @@
 """POST /mainextensions and the lists: every row and key that FreePBX expects."""
 
+import threading
+
 import pytest
 
 from nethvoice.store import tables as t
@@ -397,6 +399,21 @@ def test_locked_directory_is_waited_for(service: Service) -> None:
     assert answer.headers["retry-after"] == "10"
     assert answer.json()["detail"] == "ERROR: directory is locked"
     assert service.rows(t.users) == []
+
+
+def test_a_lock_that_goes_away_in_time_refuses_nothing(service: Service) -> None:
+    service.person("ada")
+
+    def lock(state: int) -> None:
+        with service.database.write() as connection:
+            connection.execute(t.userman_directories.update().values(locked=state))
+
+    lock(1)
+    unlock = threading.Timer(1.0, lock, [0])
+    unlock.start()
+    service.post("/mainextensions", {"username": "ada", "extension": "200"}, 201)
+    unlock.join(10)
+    assert service.row(t.userman_users)["default_extension"] == "200"
 
 
 def test_profile_context_is_kept(service: Service) -> None:

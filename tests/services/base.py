@@ -79,6 +79,15 @@ class Daemon:
     def freeze(self) -> None:
         """Stop it without ending it: it accepts connections and says nothing."""
         self.send(signal.SIGSTOP)
+        # The signal takes a moment to reach every thread, and one of them could still answer.
+        wait_for(self._is_frozen, f"the freezing of {self.folder.name}")
+
+    def _is_frozen(self) -> bool:
+        if self.process is None or self.process.poll() is not None:
+            return True
+        threads = Path(f"/proc/{self.process.pid}/task").glob("*/stat")
+        states = [path.read_text().rpartition(")")[2].split()[0] for path in threads]
+        return set(states) <= {"T", "t"}
 
     def thaw(self) -> None:
         self.send(signal.SIGCONT)
