@@ -53,7 +53,7 @@ def delete_trunk(*, trunk: str, system: System) -> None:
     trunks.delete_trunk(system, int(trunk))
 
 
-def list_providers(*, system: System) -> list[bodies.Provider]:
+def list_providers(*, system: System) -> list[dict[str, str]]:
     """Providers that a trunk can be made from."""
     return providers.list_providers(system)
 

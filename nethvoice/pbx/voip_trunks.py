@@ -14,6 +14,8 @@ from nethvoice.store.rows import change_rows, present, put_row, require_width
 from nethvoice.store.unit import Unit
 from nethvoice.system import System
 
+Codecs = Sequence[str] | str | None
+
 NAME_WIDTH = 50
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f\[\];/@\"<>,&$|{}\\]+")
@@ -66,7 +68,7 @@ class Account:
         return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
 
-def codec_list(codecs: Sequence[str] | str | None, codec: str | None) -> list[str]:
+def codec_list(codecs: Codecs, codec: Codecs) -> list[str]:
     """Codecs given as a list or as a comma-separated text, under either name; each once.
 
     Raises Problem 400 for something that cannot be the name of a codec.
@@ -233,16 +235,14 @@ def update_trunk(system: System, trunk_id: int, change: TrunkChange) -> None:
     with system.change(TRUNKS) as unit:
         phone = _pjsip_trunk(unit.conn, trunk_id)
         query = select(t.pjsip.c.keyword, t.pjsip.c.data).where(t.pjsip.c.id == str(trunk_id))
-        rows = {keyword: data for keyword, data in unit.conn.execute(query)}
+        rows = dict(unit.conn.execute(query).tuples())
         provider = provider_of_trunk(unit.conn, rows)
         if change.phone is not None:
             require_width(system.database, t.trunks, "outcid", change.phone, "phone")
         wanted = _changed_rows(rows, phone, change, provider)
         _require_widths(unit, wanted)
         changed = [
-            put_row(
-                unit.conn, t.pjsip, {"id": str(trunk_id), "keyword": keyword}, {"data": data}
-            )
+            put_row(unit.conn, t.pjsip, {"id": str(trunk_id), "keyword": keyword}, {"data": data})
             for keyword, data in wanted.items()
             if rows.get(keyword) != data
         ]
