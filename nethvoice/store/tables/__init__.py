@@ -44,7 +44,7 @@ from nethvoice.store.tables.service import (
     rest_state,
     rest_tasks,
 )
-from nethvoice.store.tables.trunks import (
+from nethvoice.store.tables.trunking import (
     iax,
     kvstore_nethcti3,
     pjsip,
