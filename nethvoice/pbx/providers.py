@@ -67,7 +67,7 @@ def _provider(connection: Connection, where: ColumnElement[bool]) -> Provider | 
 
     def values(of: Table, column: str) -> dict[str, Any]:
         query = select(of.c.keyword, of.c[column]).where(of.c.provider_id == row.id)
-        return dict(connection.execute(query).tuples())
+        return dict(connection.execute(query).all())
 
     return Provider(
         int(row.id),

@@ -235,7 +235,7 @@ def update_trunk(system: System, trunk_id: int, change: TrunkChange) -> None:
     with system.change(TRUNKS) as unit:
         phone = _pjsip_trunk(unit.conn, trunk_id)
         query = select(t.pjsip.c.keyword, t.pjsip.c.data).where(t.pjsip.c.id == str(trunk_id))
-        rows = dict(unit.conn.execute(query).tuples())
+        rows = dict(unit.conn.execute(query).all())
         provider = provider_of_trunk(unit.conn, rows)
         if change.phone is not None:
             require_width(system.database, t.trunks, "outcid", change.phone, "phone")
