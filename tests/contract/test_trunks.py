@@ -708,9 +708,7 @@ def test_delete_takes_everything_along(service: Service) -> None:
         create(service, name=name)
     for number in (1, 2, 3):
         create_leftovers(service, number)
-        service.add(
-            t.outbound_route_trunks, {"route_id": 2, "trunk_id": number, "seq": number}
-        )
+        service.add(t.outbound_route_trunks, {"route_id": 2, "trunk_id": number, "seq": number})
         if service.name == "production":
             service.asterisk.cli(f"database put TRUNK {number}/dialopts r")
         else:

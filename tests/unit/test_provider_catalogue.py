@@ -210,12 +210,14 @@ def test_tables_of_the_former_service_are_brought_up(system: System) -> None:
         ),
     ],
 )
-def test_a_mistake_in_the_operators_file_is_named(settings: Settings, text: str, fault: str) -> None:
+def test_a_mistake_in_the_operators_file_is_named(
+    settings: Settings, text: str, fault: str
+) -> None:
     system = System(settings)
     try:
         before = state(system)
         (settings.data_dir / "providers.yaml").write_text(text)
-        with pytest.raises(SettingsError, match="providers.yaml: ") as caught:
+        with pytest.raises(SettingsError, match=r"providers\.yaml: ") as caught:
             first_start.initialise(settings)
         assert fault in str(caught.value)
         assert state(system) == before
