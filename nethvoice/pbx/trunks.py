@@ -5,9 +5,9 @@ Trunks of VoIP providers and of PSTN gateways take their ids here and are delete
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, union
 
-from nethvoice.problems import not_found
+from nethvoice.problems import conflict, not_found
 from nethvoice.store import tables as t
 from nethvoice.store.unit import Unit
 from nethvoice.system import System
@@ -19,6 +19,8 @@ HEADER_FLAGS = ("disable_topos_header", "disable_srtp_header")
 """Settings of the CTI module for one trunk: whether calls through it carry a header that tells the
 SIP proxy to leave topology hiding, or media encryption, alone."""
 
+_TAKEN_BY_FREEPBX = frozenset({"anonymous", "dpma_endpoint"})
+
 
 def free_trunk_id(connection: Connection) -> int:
     """The lowest id that no trunk has, as FreePBX itself gives them out.
@@ -27,6 +29,31 @@ def free_trunk_id(connection: Connection) -> int:
     """
     used = set(connection.scalars(select(t.trunks.c.trunkid)))
     return next(number for number in range(1, len(used) + 2) if number not in used)
+
+
+def require_free_name(connection: Connection, name: str, trunk_id: int) -> None:
+    """Raise Problem 409 when another trunk or an extension has the name, in any letter case.
+
+    It is the section name in five files of PJSIP, where extensions have theirs too. Left-overs of
+    `trunk_id`, the id that the new trunk gets, do not count.
+    """
+    trunks, pjsip = t.trunks.c, t.pjsip.c
+    named = (pjsip.keyword == "trunk_name") & (pjsip.id != str(trunk_id))
+    taken = [
+        *connection.execute(select(trunks.name, trunks.channelid)).all(),
+        *connection.execute(select(pjsip.data).where(named)).all(),
+    ]
+    names = {str(value).casefold() for row in taken for value in row}
+    extension = union(
+        select(t.users.c.extension).where(t.users.c.extension == name),
+        select(t.devices.c.id).where(t.devices.c.id == name),
+    )
+    if (
+        name.casefold() in names | _TAKEN_BY_FREEPBX
+        or connection.execute(extension).first() is not None
+    ):
+        text = f"the name {name} is in use"
+        raise conflict(text, error=text)
 
 
 def forget_trunk_id(unit: Unit, trunk_id: int) -> None:

@@ -4,11 +4,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, union
+from sqlalchemy import Connection, insert, select
 
 from nethvoice.pbx.providers import REGISTERS, Provider, find_provider, provider_of_trunk
-from nethvoice.pbx.trunks import TRUNKS, forget_trunk_id, free_trunk_id, set_header_flags
-from nethvoice.problems import Problem, bad_request, conflict, not_found, unprocessable
+from nethvoice.pbx.trunks import (
+    TRUNKS,
+    forget_trunk_id,
+    free_trunk_id,
+    require_free_name,
+    set_header_flags,
+)
+from nethvoice.problems import Problem, bad_request, not_found, unprocessable
 from nethvoice.store import tables as t
 from nethvoice.store.rows import change_rows, present, put_row, require_width
 from nethvoice.store.unit import Unit
@@ -19,7 +25,6 @@ Codecs = Sequence[str] | str | None
 NAME_WIDTH = 50
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f\[\];/@\"<>,&$|{}\\]+")
-_TAKEN_BY_FREEPBX = frozenset({"anonymous", "dpma_endpoint"})
 _CODEC = re.compile(r"[a-z0-9]+(:[0-9]+)?", re.ASCII)
 _PLACEHOLDER = re.compile(r"\$(USERNAME|PHONE)")
 _NO_PROXY = ("", "sip:127.0.0.1:5060")
@@ -106,7 +111,7 @@ def create_trunk(system: System, wanted: NewTrunk) -> int:
             raise bad_request(text, error=text)
         name = _name(wanted.name) or provider.key
         trunk_id = free_trunk_id(unit.conn)
-        _require_free_name(unit.conn, name, trunk_id)
+        require_free_name(unit.conn, name, trunk_id)
         rows = _rows(system, trunk_id, name, provider, wanted)
         _require_uris(rows)
         _require_registrable(rows)
@@ -127,27 +132,6 @@ def _name(given: str) -> str:
     if len(name) > NAME_WIDTH:
         raise bad_request(f"name is longer than {NAME_WIDTH} characters")
     return name
-
-
-def _require_free_name(connection: Connection, name: str, trunk_id: int) -> None:
-    """A trunk's name is the section name in five files of PJSIP, where extensions have theirs."""
-    trunks, pjsip = t.trunks.c, t.pjsip.c
-    named = (pjsip.keyword == "trunk_name") & (pjsip.id != str(trunk_id))
-    taken = [
-        *connection.execute(select(trunks.name, trunks.channelid)).all(),
-        *connection.execute(select(pjsip.data).where(named)).all(),
-    ]
-    names = {str(value).casefold() for row in taken for value in row}
-    extension = union(
-        select(t.users.c.extension).where(t.users.c.extension == name),
-        select(t.devices.c.id).where(t.devices.c.id == name),
-    )
-    if (
-        name.casefold() in names | _TAKEN_BY_FREEPBX
-        or connection.execute(extension).first() is not None
-    ):
-        text = f"the name {name} is in use"
-        raise conflict(text, error=text)
 
 
 def _rows(

@@ -161,6 +161,10 @@ def test_forms_and_the_names_of_older_clients(service: Service) -> None:
     form = {"provider": "wic", **ACCOUNT, "codecs[0]": "ulaw", "codecs[1]": "gsm"}
     assert service.call("POST", "/trunks", data={**form, "forceCodec": "true"}).status_code == 200
     assert pjsip(service, "2")["codecs"] == "ulaw,gsm"
+    form = {"provider": "oval", **ACCOUNT, "codecs[]": "ulaw", "forceCodec": "yes", "name": "o"}
+    assert service.call("POST", "/trunks", data=form).json() == {"trunkid": "3"}
+    assert pjsip(service, "3")["codecs"] == "ulaw"
+    service.delete("/trunks/3")
     form = {"provider": "plink", **ACCOUNT, "codecs": "", "name": ""}
     assert service.call("POST", "/trunks", data=form).status_code == 200
     assert pjsip(service, "3")["codecs"] == "ulaw,alaw,gsm,g726,g722,g729"
@@ -606,6 +610,9 @@ def test_what_was_set_in_freepbx_stays(service: Service) -> None:
             connection.execute(
                 t.pjsip.update().where(t.pjsip.c.keyword == keyword).values(data=data)
             )
+    shown = service.get("/trunks")[0]
+    same = {"username": shown["username"], "phone": shown["outcid"], "password": ""}
+    unchanged(service, "PATCH", "/trunks/1", 204, json=same)
     service.call("PATCH", "/trunks/1", json={"phone": "0541", "username": "u2", "password": "p2"})
     rows = pjsip(service)
     assert rows["from_user"] == "set-by-hand"

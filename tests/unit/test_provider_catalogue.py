@@ -264,22 +264,3 @@ def test_the_outbound_proxy_is_that_of_the_installation(
             assert stored == expected
         finally:
             system.stop()
-
-
-def test_tables_of_modules_that_are_not_installed(settings: Settings) -> None:
-    """Without the CTI module there are no switches, without IAX no such rows to delete."""
-    system = System(settings)
-    with system.change() as unit:
-        for table in (t.kvstore_nethcti3, t.iax):
-            unit.conn.exec_driver_sql(f"DROP TABLE `{table.name}`")
-    system.database.forget_schema()
-    try:
-        trunk_id = voip_trunks.create_trunk(system, NewTrunk("vivavox", "u", "p", "0541"))
-        assert trunk_id == 1
-        from nethvoice.pbx import trunk_list, trunks
-
-        assert b'"trunkid": "1"' in trunk_list.list_trunks(system).replace(b'":"', b'": "')
-        trunks.delete_trunk(system, trunk_id)
-        assert trunk_list.count_trunks(system) == 0
-    finally:
-        system.stop()
