@@ -109,7 +109,7 @@ def create_trunk(system: System, wanted: NewTrunk) -> int:
         if provider is None:
             text = f"there is no provider {wanted.provider[:100]}"
             raise bad_request(text, error=text)
-        name = _name(wanted.name) or provider.key
+        name = _name(wanted.name.strip(" ") or provider.key)
         trunk_id = free_trunk_id(unit.conn)
         require_free_name(unit.conn, name, trunk_id)
         rows = _rows(system, trunk_id, name, provider, wanted)
@@ -126,8 +126,8 @@ def create_trunk(system: System, wanted: NewTrunk) -> int:
 
 def _name(given: str) -> str:
     """The name as it is stored. Blanks would part it from its registration in PJSIP's files."""
-    name = given.strip(" ").replace(" ", "_")
-    if name and not _NAME.fullmatch(name):
+    name = given.replace(" ", "_")
+    if not _NAME.fullmatch(name):
         raise bad_request("name has characters that a trunk's name must not have")
     if len(name) > NAME_WIDTH:
         raise bad_request(f"name is longer than {NAME_WIDTH} characters")
@@ -198,7 +198,7 @@ def _require_registrable(rows: Mapping[str, str]) -> None:
         return
     if not rows.get("username"):
         raise bad_request("the provider needs a user name to register")
-    if not rows.get("sip_server"):
+    if not (rows.get("sip_server") or rows.get("server_uri")):
         raise unprocessable("the provider's data has no server to register with")
 
 
@@ -261,15 +261,17 @@ def _changed_rows(
         old.phone if change.phone is None else change.phone,
     )
     wanted: dict[str, str] = {}
+    leader: str | None = None
     if new.username != old.username:
-        wanted["username"] = new.username
-    if change.password:
-        wanted["secret"] = change.password
-    # The number stands in for the user name where the client names no user name.
-    leader = new.phone if change.username is None and new.phone != old.phone else new.username
-    if leader != old.username:
+        wanted["username"] = leader = new.username
+    elif change.username is None and new.phone != old.phone:
+        # The number stands in for the user name where the client names no user name.
+        leader = new.phone
+    if leader is not None:
         ours = (None, "", shown, old.username, old.phone)
         wanted |= {keyword: leader for keyword in _FOLLOWERS if rows.get(keyword) in ours}
+    if change.password:
+        wanted["secret"] = change.password
     if new != old or change.password:
         wanted |= _special_rows(rows, special, old, new)
     _require_uris(wanted)

@@ -590,6 +590,9 @@ def test_the_number_alone_leads_the_users(service: Service) -> None:
     assert (rows["contact_user"], rows["from_user"]) == ("0541", "0541")
     assert rows["username"] == "0721000111"
     assert service.row(t.trunks)["outcid"] == "0541"
+    service.call("PATCH", "/trunks/1", json={"phone": "0721000111"})
+    assert {pjsip(service)[name] for name in ("contact_user", "from_user")} == {"0721000111"}
+    service.call("PATCH", "/trunks/1", json={"phone": "0541"})
     # With the user name in the same request they follow that.
     service.call("PATCH", "/trunks/1", json={"phone": "0542", "username": "u2"})
     rows = pjsip(service)
@@ -666,13 +669,15 @@ def test_a_trunk_of_nobody_we_know(service: Service) -> None:
     service.add(t.trunks, {**TRUNK, "trunkid": 7})
     service.add(
         t.pjsip,
-        {"id": "7", "keyword": "sip_server", "data": "192.0.2.7"},
+        {"id": "7", "keyword": "server_uri", "data": "sip:192.0.2.7"},
+        {"id": "7", "keyword": "registration", "data": "send"},
         {"id": "7", "keyword": "codecs", "data": "ulaw"},
     )
     body = {"codecs": ["alaw", "gsm"], "username": "u", "phone": ""}
     assert service.call("PATCH", "/trunks/7", json=body).status_code == 204
     assert pjsip(service, "7") == {
-        "sip_server": "192.0.2.7",
+        "server_uri": "sip:192.0.2.7",
+        "registration": "send",
         "codecs": "alaw,gsm",
         "username": "u",
         "contact_user": "u",
