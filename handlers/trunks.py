@@ -1,7 +1,8 @@
 """Trunks, the providers they are made from, and their codecs."""
 
+from nethvoice.answers import RawJson
+
 from nethvoice import bodies
-from nethvoice.http import RawJson
 from nethvoice.pbx import providers, trunk_list, trunks, voip_codecs, voip_trunks
 from nethvoice.pbx.voip_trunks import NewTrunk, TrunkChange, codec_list
 from nethvoice.system import System
