@@ -1,8 +1,7 @@
 """Trunks, the providers they are made from, and their codecs."""
 
-from nethvoice.answers import RawJson
-
 from nethvoice import bodies
+from nethvoice.answers import RawJson
 from nethvoice.pbx import providers, trunk_list, trunks, voip_codecs, voip_trunks
 from nethvoice.pbx.voip_trunks import NewTrunk, TrunkChange, codec_list
 from nethvoice.system import System
