@@ -357,6 +357,78 @@ class UserProvider(TypedDict):
     domain: NotRequired[str]
 
 
+Trunk = TypedDict(
+    'Trunk',
+    {
+        'trunkid': 'str',
+        'tech': 'str',
+        'channelid': 'str',
+        'name': 'str',
+        'outcid': 'str',
+        'keepcid': 'NotRequired[str | None]',
+        'maxchans': 'NotRequired[str | None]',
+        'failscript': 'NotRequired[str]',
+        'dialoutprefix': 'NotRequired[str]',
+        'usercontext': 'NotRequired[str | None]',
+        'provider': 'NotRequired[str | None]',
+        'disabled': 'NotRequired[str | None]',
+        'continue': 'NotRequired[str | None]',
+        'dialopts': 'str | Literal[False]',
+        'username': 'str | None',
+        'details': 'dict[str, str]',
+    },
+)
+
+
+class NewTrunk(TypedDict):
+    """A trunk to make from a provider."""
+    provider: str
+    name: NotRequired[str | None]
+    username: str
+    password: str
+    phone: str
+    codecs: NotRequired[list[str] | str]
+    codec: NotRequired[list[str] | str]
+    forceCodec: NotRequired[bool | None]
+
+
+class CreatedTrunk(TypedDict):
+    """The new trunk."""
+    trunkid: str
+
+
+class TrunkChange(TypedDict):
+    """What is to change in a trunk; whatever is missing stays."""
+    username: NotRequired[str | None]
+    password: NotRequired[str | None]
+    phone: NotRequired[str | None]
+    codecs: NotRequired[list[str] | str]
+    codec: NotRequired[list[str] | str]
+    forceCodec: NotRequired[bool | None]
+
+
+class TrunkProblem(Problem):
+    """A trunk that cannot be made; the text is in `error` too."""
+    error: str
+
+
+class Provider(TypedDict):
+    """A VoIP provider."""
+    id: str
+    provider: str
+    description: str
+    descrizione: str
+    dettpeer: str
+    dettuser: str
+    registration: str
+
+
+class VoipCodec(TypedDict):
+    """A codec of VoIP trunks."""
+    codec: str
+    enabled: bool
+
+
 ExtensionNumber = str | int
 """Number of an extension, as text or as an integer; handled as text."""
 
@@ -371,3 +443,7 @@ TaskId = str
 
 TaskState = Literal['queued', 'running', 'succeeded', 'failed']
 """State of an apply job or of one of its phases."""
+
+
+TrunkCodecs = list[str] | str
+"""Codecs in order of preference, as a list or as a comma-separated text."""

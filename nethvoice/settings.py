@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     mobile_app: Literal["acrobits", "native"] = "acrobits"
     last_device_digit: Literal[7, 8] = 7
 
+    # Trunks.
+    g729_check: bool = Field(False, description="Offer G.729 only with its module in Asterisk")
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -23,6 +23,15 @@ ADMIN = "admin"
 PASSWORD = "admin"
 BASE = "/freepbx/rest"
 
+FACTS = {
+    "providers",
+    "rest_pjsip_providers",
+    "rest_pjsip_trunks_custom_flags",
+    "rest_pjsip_trunks_defaults",
+    "rest_pjsip_trunks_specialopts",
+}
+"""Tables that `init` fills from shipped files and no operation changes."""
+
 
 def sha1(text: str) -> str:
     return hashlib.sha1(text.encode()).hexdigest()
@@ -165,14 +174,14 @@ class Service:
     def everything(self) -> dict[str, Any]:
         """All rows and keys that clients can change; what the service notes for itself is left
         out."""
-        quiet = {"rest_tasks", "rest_login_failures", "rest_astdb", "admin"}
+        quiet = {"rest_tasks", "rest_login_failures", "rest_astdb", "admin", *FACTS}
         state: dict[str, Any] = {}
         with self.database.engine.connect() as connection:
             for table in self._tables(connection):
                 if table.name not in quiet:
                     rows = [tuple(row) for row in connection.execute(self._select(table))]
                     state[table.name] = sorted(rows, key=repr)
-        for family in ("AMPUSER", "DEVICE", "CW"):
+        for family in ("AMPUSER", "DEVICE", "CW", "TRUNK"):
             state[family] = self.astdb(family)
         conf = self.settings.voicemail_conf
         state["voicemail.conf"] = conf.read_bytes() if conf.exists() else b""
@@ -208,7 +217,8 @@ class Service:
         self.settle()
         with self.database.write() as connection:
             for table in self._tables(connection):
-                connection.execute(delete(table))
+                if table.name not in FACTS:
+                    connection.execute(delete(table))
             connection.execute(
                 insert(t.ampusers).values(
                     username=ADMIN, password_sha1=sha1(PASSWORD), sections="*"

@@ -123,11 +123,19 @@ class BodyReader:
         if kind == "array":
             return self._coerce_array(value, schema)
         if not isinstance(value, str):
-            return value
+            return self._coerce_choice(value, schema)
         if kind == "boolean":
             return _boolean(value)
         if kind in ("integer", "number"):
             return _number(value, kind)
+        return value
+
+    def _coerce_choice(self, value: Any, schema: Schema) -> Any:
+        """Brackets where a text would do as well are for the alternative that is made of parts."""
+        for part in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
+            resolved = self._schemas.resolve(part)
+            if isinstance(value, dict) and resolved.get("type") in ("array", "object"):
+                return self._coerce(value, resolved)
         return value
 
     def _coerce_object(self, value: Any, schema: Schema) -> Any:

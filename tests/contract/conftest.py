@@ -67,7 +67,7 @@ def production_service(
     first_start.initialise(settings)
 
     def clear() -> None:
-        for family in ("AMPUSER", "DEVICE", "CW", "CustomPresence", "registrar"):
+        for family in ("AMPUSER", "DEVICE", "CW", "CustomPresence", "TRUNK", "registrar"):
             asterisk22.cli(f"database deltree {family}")  # type: ignore[attr-defined]
 
     with LiveServer(settings) as server:
