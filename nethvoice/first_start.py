@@ -6,13 +6,15 @@ from pathlib import Path
 
 from sqlalchemy import func, insert, select
 
-from nethvoice.pbx import administrators
-from nethvoice.settings import Settings, make_secret
+from nethvoice.pbx import administrators, outbound_locales
+from nethvoice.settings import Settings, SettingsError, make_secret
 from nethvoice.store import tables as t
+from nethvoice.store.catalogue import CatalogueError
 from nethvoice.system import System
 
 FIRST_ADMINISTRATOR = "admin"
 INTERNAL_DIRECTORY = "PBX Internal Directory"
+CATALOGUES = (outbound_locales.CATALOGUE,)
 
 
 @dataclass
@@ -42,11 +44,22 @@ def initialise(settings: Settings) -> Made:
                         name=INTERNAL_DIRECTORY, driver="Freepbx", active=1, default=1, locked=0
                     )
                 )
+        _load_catalogues(system)
         if not administrators.list_administrators(system):
             _make_administrator(system, made)
     finally:
         system.stop()
     return made
+
+
+def _load_catalogues(system: System) -> None:
+    """Take over shipped facts, and what the operator has put into the data directory."""
+    with system.change("nethvoice.schema") as unit:
+        for catalogue in CATALOGUES:
+            try:
+                catalogue.load(unit.conn, system.settings.data_dir)
+            except CatalogueError as error:
+                raise SettingsError(str(error)) from error
 
 
 def _make_administrator(system: System, made: Made) -> None:

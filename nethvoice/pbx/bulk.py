@@ -11,6 +11,7 @@ from nethvoice.pbx import cti_profiles, numbers
 from nethvoice.pbx.destinations import read_destinations
 from nethvoice.pbx.display_names import Naming, expand, mask, rename
 from nethvoice.pbx.people import person_by_extension
+from nethvoice.pbx.values import number_text
 from nethvoice.problems import Problem, not_found
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
@@ -52,6 +53,25 @@ class Wanted:
     destinations: Mapping[str, str] = field(default_factory=dict)
     cid_fixed: str | None = None
     cid_digits: int = 0
+
+
+def read_change(members: Mapping[str, Any]) -> Wanted:
+    """Read the members of a request; what is missing or means nothing is left as it is."""
+    profile = number_text(members.get("profile"))
+    ring = members.get("ringtime")
+    fixed = members.get("outboundcid_fixed")
+    return Wanted(
+        displayname=members.get("displayname"),
+        profile=None if profile in ("", str(NO_PROFILE)) else int(profile),
+        callwaiting=members.get("callwaiting"),
+        ringtime=None if ring is None or ring is False or ring in ("", "false") else int(ring),
+        groups={name: members[name] for name in _GROUPS if members.get(name) is not None},
+        destinations={
+            name: members[name].strip() for name in _DESTINATIONS if members.get(name) is not None
+        },
+        cid_fixed=None if fixed is None else str(fixed).strip(),
+        cid_digits=int(number_text(members.get("outboundcid_variable")) or 0),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,111 +1,104 @@
-"""Dial patterns of countries: from readable files into the table `outbound_routes_locales`."""
+"""Dial patterns of countries: the catalogue `outbound_locales` and the table it fills."""
 
 import re
-from collections.abc import Mapping
-from importlib.resources import files
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import yaml
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from nethvoice.pbx.dial_patterns import is_route_pattern
-from nethvoice.settings import SettingsError
 from nethvoice.store import tables as t
+from nethvoice.store.catalogue import Catalogue
 
-FILE_NAME = "outbound_locales.yaml"
-"""Name of the shipped file, and of the operator's own in the data directory."""
-
-KEYS = ("national", "cellphone", "international", "toll")
+KINDS = ("national", "cellphone", "international", "toll")
 """The kinds of numbers, in the order in which routes are offered; others follow."""
 
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[_-][A-Za-z]{2,4})?")
-_KEY = re.compile(r"[a-z][a-z0-9]{0,24}")
+_KIND = re.compile(r"[a-z][a-z0-9]{0,24}")
 _PREFIX = re.compile(r"[0-9*#+]{1,50}")
 
-Catalogue = dict[str, dict[str, list[tuple[str, str]]]]
-"""Locale -> kind -> (prefix, pattern) in order."""
+
+@dataclass(frozen=True)
+class Template:
+    """A route that is offered. `patterns` are (prefix, pattern) in order."""
+
+    locale: str
+    kind: str
+    patterns: Sequence[tuple[str, str]]
 
 
-def shipped() -> Catalogue:
-    """The catalogue that comes with the service."""
-    return parse(files("nethvoice").joinpath("data", FILE_NAME).read_text("utf-8"), FILE_NAME)
+def route_name(kind: str, locale: str) -> str:
+    """What the route is called, `national_it`; also its key in the catalogue."""
+    return f"{kind}_{locale}"
 
 
-def parse(text: str, source: str) -> Catalogue:
-    """Read a file's text; `source` names it in errors. Raises SettingsError for a malformed one."""
-    try:
-        data = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{source} is not YAML: {error}") from None
-    catalogue: Catalogue = {}
-    for locale, kinds in _mapping(data, source, "the file").items():
+def parse(shipped: Any, overlay: Any) -> dict[str, Template]:
+    """Templates by name. Raises ValueError for a file that is not of the shipped form."""
+    found = {}
+    for document in (shipped, overlay):
+        for template in _templates(document or {}):
+            found[route_name(template.kind, template.locale)] = template
+    return found
+
+
+def _templates(document: Any) -> Iterator[Template]:
+    for locale, kinds in _mapping(document, "the file"):
         if not _LOCALE.fullmatch(locale):
-            raise SettingsError(f"{source}: {locale!r} is no locale such as it or pt_BR")
-        catalogue[locale] = {}
-        for key, patterns in _mapping(kinds, source, locale).items():
-            where = f"{locale}, {key}"
-            if not _KEY.fullmatch(key):
-                raise SettingsError(f"{source}: {where}: a kind is named by lower-case letters")
+            raise ValueError(f"{locale!r} is no locale such as it or pt_BR")
+        for kind, patterns in _mapping(kinds, locale):
+            where = f"{locale}, {kind}"
+            if not _KIND.fullmatch(kind):
+                raise ValueError(f"{where}: a kind is named by lower-case letters")
             if not isinstance(patterns, list) or not patterns:
-                raise SettingsError(f"{source}: {where}: a list of patterns is expected")
-            catalogue[locale][key] = [_pair(pattern, source, where) for pattern in patterns]
-    return catalogue
+                raise ValueError(f"{where}: a list of patterns is expected")
+            yield Template(locale, kind, [_pair(pattern, where) for pattern in patterns])
 
 
-def _mapping(data: Any, source: str, where: str) -> Mapping[str, Any]:
-    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
-        raise SettingsError(f"{source}: {where} must hold names (quote no and yes), each with more")
-    return data
+def _mapping(data: Any, where: str) -> list[tuple[str, Any]]:
+    # To YAML an unquoted no, Norway, is no text.
+    if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
+        raise ValueError(f"{where} must be a mapping, its names in quotes if need be")
+    return list(data.items())
 
 
-def _pair(text: object, source: str, where: str) -> tuple[str, str]:
+def _pair(text: object, where: str) -> tuple[str, str]:
     prefix, bar, pattern = text.rpartition("|") if isinstance(text, str) else ("", "", "")
-    if (
-        not is_route_pattern(pattern)
-        or len(pattern) > 50
-        or (bar and not _PREFIX.fullmatch(prefix))
-    ):
-        raise SettingsError(f"{source}: {where}: {text!r} is no dial pattern")
+    good = is_route_pattern(pattern) and len(pattern) <= 50
+    if not good or (bar and not _PREFIX.fullmatch(prefix)):
+        raise ValueError(f"{where}: {text!r:.80} is no dial pattern in quotes")
     return prefix, pattern
 
 
-def load(connection: Connection, folder: Path) -> int:
-    """Fill the table when it is empty, and bring the operator's file in `folder` into it.
-
-    Returns how many rows were written; again with the same files it is none. Raises SettingsError
-    for a malformed file.
-    """
+def _store(connection: Connection, found: Mapping[str, Template], gone: Collection[str]) -> None:
     table = t.outbound_routes_locales
-    written = 0
-    if not connection.scalar(select(func.count()).select_from(table)):
-        rows = _rows(shipped())
-        connection.execute(insert(table), rows)
-        written += len(rows)
-    own = folder / FILE_NAME
-    if not own.exists():
-        return written
-    for locale, kinds in parse(own.read_text("utf-8"), str(own)).items():
-        for key, patterns in kinds.items():
-            where = (table.c.locale == locale) & (table.c.key == key)
-            columns = (table.c.prefix_value, table.c.pattern_value)
-            stored = connection.execute(select(*columns).where(where).order_by(table.c.id))
-            if [tuple(row) for row in stored] == patterns:
-                continue
-            rows = _rows({locale: {key: patterns}})
-            connection.execute(delete(table).where(where))
-            connection.execute(insert(table), rows)
-            written += len(rows)
-    return written
-
-
-def _rows(catalogue: Catalogue) -> list[dict[str, str]]:
-    return [
-        {"locale": locale, "key": key, "prefix_value": prefix, "pattern_value": pattern}
-        for locale, kinds in catalogue.items()
-        for key, patterns in kinds.items()
-        for prefix, pattern in patterns
+    stored: dict[str, list[tuple[str, str]]] = {}
+    for row in connection.execute(select(table).order_by(table.c.id)):
+        pair = (row.prefix_value, row.pattern_value)
+        stored.setdefault(route_name(row.key, row.locale), []).append(pair)
+    stale = [name for name, other in found.items() if stored.get(name) != list(other.patterns)]
+    for name in (*stale, *gone):
+        kind, _, locale = name.partition("_")
+        where = (table.c.locale == locale) & (table.c.key == kind)
+        connection.execute(delete(table).where(where))
+    rows = [
+        {
+            "locale": found[name].locale,
+            "key": found[name].kind,
+            "prefix_value": prefix,
+            "pattern_value": pattern,
+        }
+        for name in stale
+        for prefix, pattern in found[name].patterns
     ]
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+CATALOGUE = Catalogue("outbound_locales", t.outbound_routes_locales, parse, _store)
+
+
+# --- reading -------------------------------------------------------------------------------------
 
 
 def list_locales(connection: Connection) -> list[str]:
@@ -118,16 +111,16 @@ def list_templates(connection: Connection) -> dict[str, list[str]]:
     """The names of the routes offered for each locale, `national_it` for instance, in order."""
     table = t.outbound_routes_locales
     found: dict[str, set[str]] = {}
-    for locale, key in connection.execute(select(table.c.locale, table.c.key).distinct()):
-        found.setdefault(locale, set()).add(key)
+    for locale, kind in connection.execute(select(table.c.locale, table.c.key).distinct()):
+        found.setdefault(locale, set()).add(kind)
     return {
-        locale: [f"{key}_{locale}" for key in sorted(found[locale], key=_place)]
+        locale: [route_name(kind, locale) for kind in sorted(found[locale], key=_place)]
         for locale in sorted(found)
     }
 
 
-def _place(key: str) -> tuple[int, str]:
-    return (KEYS.index(key) if key in KEYS else len(KEYS)), key
+def _place(kind: str) -> tuple[int, str]:
+    return (KINDS.index(kind) if kind in KINDS else len(KINDS)), kind
 
 
 def template_patterns(connection: Connection, locale: str) -> dict[str, list[tuple[str, str]]]:
@@ -139,6 +132,6 @@ def template_patterns(connection: Connection, locale: str) -> dict[str, list[tup
         .order_by(table.c.id)
     )
     found: dict[str, list[tuple[str, str]]] = {}
-    for key, prefix, pattern in rows:
-        found.setdefault(f"{key}_{locale}", []).append((prefix or "", pattern or ""))
+    for kind, prefix, pattern in rows:
+        found.setdefault(route_name(kind, locale), []).append((prefix or "", pattern or ""))
     return found

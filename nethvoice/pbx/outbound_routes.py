@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from nethvoice.pbx import outbound_locales
 from nethvoice.pbx.dial_patterns import route_pattern_part
 from nethvoice.pbx.trunk_names import list_trunk_names
+from nethvoice.pbx.values import number_text
 from nethvoice.problems import bad_request, conflict, not_found
 from nethvoice.store import tables as t
 from nethvoice.store.rows import json_row, live_columns, present
@@ -37,11 +38,31 @@ _NEW: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class WantedRoute:
-    """A route as a client sends it: one that exists (`id`), or a new one with a name."""
+    """A route as a client sends it: one that exists (`id`), or a new one with a name.
+
+    `trunks` are in the order in which they are tried; None leaves those that it has.
+    """
 
     id: int | None
     name: str
-    trunks: tuple[int, ...]
+    trunks: tuple[int, ...] | None
+
+
+def wanted_route(element: Mapping[str, Any]) -> WantedRoute:
+    """Read an element of the request's array. Raises Problem 400 for a trunk without a number."""
+    route_id = number_text(element.get("route_id"))
+    links = element.get("trunks")
+    trunks = None if links is None else tuple(_trunk_number(link) for link in links)
+    name = (element.get("name") or "").strip()
+    return WantedRoute(int(route_id) if route_id else None, name, trunks)
+
+
+def _trunk_number(link: Mapping[str, Any]) -> int:
+    for member in ("trunkid", "id"):
+        number = number_text(link.get(member))
+        if number:
+            return int(number)
+    raise bad_request("a trunk of a route needs a trunkid")
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -126,19 +147,26 @@ def list_locales(system: System) -> list[str]:
 # --- writing -------------------------------------------------------------------------------------
 
 
-def save_outbound_routes(system: System, locale: str, wanted: Sequence[WantedRoute]) -> None:
-    """Order existing routes and set their trunks, and add new ones from the locale's templates.
+def save_outbound_routes(system: System, wanted: Mapping[str, Sequence[WantedRoute]]) -> None:
+    """Order existing routes and set their trunks, and add new ones from the templates of a locale.
 
-    Routes that exist come first in the order given, others behind them as they were, new ones
-    last. All or nothing. Raises Problem 400 (unknown route, trunk or locale, a name that is no
-    name), 409 (a new route's name is taken).
+    `wanted` has one locale; nothing happens when it has none. Routes that exist come first in the
+    order given, others behind them as they were, new ones last. All or nothing. Raises Problem 400
+    (several locales; unknown route, trunk or locale; a name that is no name), 409 (a new route's
+    name is taken).
     """
-    if not wanted:
-        return
+    if len(wanted) > 1:
+        raise bad_request("the body must have one member, a locale with its routes")
+    for locale, routes in wanted.items():
+        if routes:
+            _save(system, locale, routes)
+
+
+def _save(system: System, locale: str, wanted: Sequence[WantedRoute]) -> None:
     with system.change(ROUTES) as unit:
         kept = _existing(unit, wanted)
         new = [route for route in wanted if route.id is None]
-        _require_trunks(unit, {trunk for route in wanted for trunk in route.trunks})
+        _require_trunks(unit, {trunk for route in wanted for trunk in route.trunks or ()})
         patterns: Mapping[str, Sequence[tuple[str, str]]] = {}
         if new:
             patterns = _patterns(unit, locale)
@@ -151,9 +179,9 @@ def save_outbound_routes(system: System, locale: str, wanted: Sequence[WantedRou
             unit.reload()
 
 
-def _existing(unit: Unit, wanted: Sequence[WantedRoute]) -> dict[int, tuple[int, ...]]:
+def _existing(unit: Unit, wanted: Sequence[WantedRoute]) -> dict[int, tuple[int, ...] | None]:
     """The trunks wanted for routes that are there, in the order given. Raises Problem 400."""
-    kept: dict[int, tuple[int, ...]] = {}
+    kept: dict[int, tuple[int, ...] | None] = {}
     for route in wanted:
         if route.id in kept:
             raise bad_request(f"the outbound route {route.id} stands in the list twice")
@@ -195,11 +223,13 @@ def _require_new_names(unit: Unit, routes: Sequence[WantedRoute]) -> None:
         taken.add(route.name.casefold())
 
 
-def _set_trunks(unit: Unit, wanted: Mapping[int, Sequence[int]]) -> bool:
+def _set_trunks(unit: Unit, wanted: Mapping[int, Sequence[int] | None]) -> bool:
     """Give routes their trunks; True when one of them had others."""
     stored = _links(unit.conn, list(wanted)) if wanted else {}
     different = {
-        route: trunks for route, trunks in wanted.items() if stored.get(route, []) != list(trunks)
+        route: trunks
+        for route, trunks in wanted.items()
+        if trunks is not None and stored.get(route, []) != list(trunks)
     }
     if not different:
         return False
@@ -240,7 +270,7 @@ def _create(unit: Unit, route: WantedRoute, patterns: Sequence[tuple[str, str]])
     ]
     if rows:
         unit.conn.execute(insert(t.outbound_route_patterns), rows)
-    _link(unit, {number: route.trunks})
+    _link(unit, {number: route.trunks or ()})
     if unit.database.live(t.outbound_route_email):
         unit.conn.execute(
             insert(t.outbound_route_email).values(
