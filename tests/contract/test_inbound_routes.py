@@ -1,5 +1,6 @@
 """Inbound routes: rows of `incoming` as FreePBX's own page writes them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -48,7 +49,7 @@ def test_all_members_are_stored(service: Service) -> None:
         "ringing": "CHECKED",
         "fanswer": "CHECKED",
         "mohclass": "jazz",
-        "description": "Ünïcode's \"main\" line",
+        "description": 'Ünïcode\'s "main" line',
         "grppre": "IN:",
         "delay_answer": "2",
         "pricid": "CHECKED",
@@ -107,10 +108,12 @@ def test_list_and_count(service: Service) -> None:
     assert service.get("/inboundroutes/count") == 4
     answer = service.get("/inboundroutes")
     pairs = [(route["extension"], route["cidnum"]) for route in answer["routes"]]
-    assert pairs == [("10", ""), ("10", "99"), ("20", ""), ("_X.", "")]
-    assert list(answer["routes"][0]) == [column.name for column in t.incoming.columns]
-    assert answer["routes"][0]["privacyman"] == "0"
-    assert answer["routes"][3]["delay_answer"] is None
+    # Databases sort a `_` differently.
+    assert [pair for pair in pairs if pair[0] != "_X."] == [("10", ""), ("10", "99"), ("20", "")]
+    routes = {route["extension"]: route for route in answer["routes"]}
+    assert list(routes["20"]) == [column.name for column in t.incoming.columns]
+    assert routes["20"]["privacyman"] == "0"
+    assert (routes["_X."]["ringing"], routes["_X."]["delay_answer"]) == ("CHECKED", None)
     assert answer["destinations"][HANG_UP] == {
         "destination": HANG_UP,
         "description": "Hangup",
@@ -262,7 +265,7 @@ def test_500_routes_cost_as_many_statements_as_one(service: Service) -> None:
         with service.statements() as seen:
             service.get("/inboundroutes")
             service.get("/inboundroutes/count")
-        return len(seen)
+        return sum("SELECT" in text and "ampusers" not in text for text in seen)
 
     service.get("/inboundroutes")
     add_routes(service, ("1", ""))
@@ -280,3 +283,14 @@ def test_500_routes_cost_as_many_statements_as_one(service: Service) -> None:
     assert len(answer["routes"]) == 501
     assert answer["destinations"]["ext-trunk,200,1"]["description"] == "T200 (pjsip)"
     assert answer["destinations"]["from-trunk,0721000499,1"]["category"] == "Inbound Routes"
+
+
+def test_one_of_many_at_once_gets_the_number(service: Service) -> None:
+    def send(place: int) -> int:
+        body = {"extension": "0721", "description": str(place), "destination": HANG_UP}
+        return service.call("POST", "/inboundroutes", json=body).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        codes = sorted(pool.map(send, range(16)))
+    assert codes == [200] + [409] * 15
+    assert len(service.rows(t.incoming)) == 1

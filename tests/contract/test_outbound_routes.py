@@ -1,5 +1,6 @@
 """Outbound routes: templates of countries, order, trunks, and every row FreePBX expects."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -143,7 +144,7 @@ def test_create_writes_every_row(service: Service, trunks: None) -> None:
     element.pop("notification_on", None)
     assert element == {
         "route_id": str(number),
-        **{name: value for name, value in route.items()},
+        **route,
         "seq": "0",
         "trunks": [
             {"trunkid": "10", "name": "AMP:Local/1"},
@@ -394,9 +395,7 @@ def test_delete(service: Service, trunks: None) -> None:
             found = {row["route_id"] for row in service.rows(table)}
             assert gone not in found
             assert found
-    assert [row["include"] for row in service.rows(t.customcontexts_includes)] == [
-        f"outrt-{gone}0"
-    ]
+    assert [row["include"] for row in service.rows(t.customcontexts_includes)] == [f"outrt-{gone}0"]
     assert sequence(service) == [(0, ids[0]), (1, ids[2]), (2, ids[3])]
     service.settle()
     service.refused("DELETE", f"/outboundroutes/{gone}", 404)
@@ -435,7 +434,7 @@ def test_100_routes_cost_as_many_statements_as_one(service: Service) -> None:
             service.get("/outboundroutes")
             service.get("/outboundroutes/count")
             service.get("/outboundroutes/defaults")
-        return len(seen)
+        return sum("SELECT" in text and "ampusers" not in text for text in seen)
 
     service.add(
         t.trunks,
@@ -447,9 +446,7 @@ def test_100_routes_cost_as_many_statements_as_one(service: Service) -> None:
     service.get("/outboundroutes")
     service.post("/outboundroutes", {"it": [{"name": "first", "trunks": links(1)}]})
     few = statements()
-    routes = [
-        {"name": f"route {n}", "trunks": links(n + 1, n + 2, n + 100)} for n in range(99)
-    ]
+    routes = [{"name": f"route {n}", "trunks": links(n + 1, n + 2, n + 100)} for n in range(99)]
     service.post("/outboundroutes", {"it": routes})
     assert statements() == few <= 7
     found = service.get("/outboundroutes")
@@ -461,3 +458,16 @@ def test_100_routes_cost_as_many_statements_as_one(service: Service) -> None:
     assert service.get("/outboundroutes") == [
         {**route, "seq": str(place)} for place, route in enumerate(reversed(found))
     ]
+
+
+def test_many_at_once_leave_one_order(service: Service, trunks: None) -> None:
+    def send(place: int) -> int:
+        name = f"route {place % 8}"
+        body = {"it": [{"name": name, "trunks": links(2, 3)}]}
+        return service.call("POST", "/outboundroutes", json=body).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        codes = sorted(pool.map(send, range(16)))
+    assert codes == [200] * 8 + [409] * 8
+    assert [seq for seq, _ in sequence(service)] == list(range(8))
+    assert {name for name, _ in listed(service)} == {f"route {place}" for place in range(8)}
