@@ -205,8 +205,9 @@ def test_destinations(service: Service, people: tuple[int, int]) -> None:
         ('"Acme" <0721>', None, '"Acme" <0721>', '"Acme" <0721>'),
     ],
 )
+@pytest.mark.usefixtures("people")
 def test_outbound_caller_id(
-    service: Service, people: tuple[int, int], fixed: Any, variable: Any, column: str, key: str
+    service: Service, fixed: Any, variable: Any, column: str, key: str
 ) -> None:
     service.post("/bulk/200", {"outboundcid_fixed": "1"})
     body = {"outboundcid": "fixed", "outboundcid_fixed": fixed, "outboundcid_variable": variable}
@@ -360,9 +361,8 @@ def test_other_peoples_extensions_are_never_touched(service: Service) -> None:
         ("200%20OR%201", {"ringtime": 5}, 404, []),
     ],
 )
-def test_refusals(
-    service: Service, people: tuple[int, int], path: str, body: Any, status: int, words: list[str]
-) -> None:
+@pytest.mark.usefixtures("people")
+def test_refusals(service: Service, path: str, body: Any, status: int, words: list[str]) -> None:
     service.add(t.rest_cti_profiles, {"id": 3, "name": "Advanced"})
     service.add(t.users, {"extension": "300", "name": "Virtual"})
     sent = {"displayname": "Never ???", "callwaiting": False, **body} if (
