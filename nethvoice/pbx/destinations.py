@@ -7,8 +7,8 @@ are those of FreePBX core 16 and of the modules' `*_destinations` functions.
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -31,7 +31,6 @@ from nethvoice.pbx.freepbx import FROM_INTERNAL
 from nethvoice.pbx.trunk_names import trunk_name
 from nethvoice.problems import unprocessable
 from nethvoice.store import tables as t
-from nethvoice.store.database import Database
 from nethvoice.system import System
 
 HANG_UP = "app-blackhole,hangup,1"
@@ -41,8 +40,7 @@ ADD_NEW = "popover"
 _FORM = re.compile(r"[^,;\s\x00-\x1f\x7f]+(?:,[^,;\x00-\x1f\x7f]+){2}")
 
 
-@dataclass(frozen=True)
-class Destination:
+class Destination(NamedTuple):
     """One place for a call. `category` and `id` group it; a module without groups has None."""
 
     destination: str
@@ -113,7 +111,7 @@ class _Module:
             self.category or self.heading,
             self.category,
             key if self.groups_by_id else None,
-            self.edit.format(key=quote(key)),
+            self.edit.format(key=_quoted(key)),
         )
 
 
@@ -317,12 +315,20 @@ class Destinations:
 
 
 _Row = tuple[str, str, str, str]
+_CUSTOM_CONTEXTS = "customcontexts"
 
 
 def read_destinations(system: System, connection: Connection) -> Destinations:
     """Every destination of the installed modules. One SQL statement, however many there are."""
+    installed = frozenset(
+        module.name for module in _MODULES if system.database.live(module.table) is not None
+    )
+    if system.database.live(t.customcontexts_contexts):
+        installed |= {_CUSTOM_CONTEXTS}
+    live = system.database.live(t.trunks)
+    some_hidden = live is not None and "routedisplay" in live.columns
     rows: dict[int, list[_Row]] = {}
-    for source, key, label, extra, more in connection.execute(_statement(system.database)):
+    for source, key, label, extra, more in connection.execute(_statement(installed, some_hidden)):
         rows.setdefault(int(source), []).append((key or "", label or "", extra or "", more or ""))
     mailboxes = frozenset(
         number for boxes in system.mailboxes.read().contexts.values() for number in boxes
@@ -330,13 +336,13 @@ def read_destinations(system: System, connection: Connection) -> Destinations:
     items = [*_core(rows, mailboxes)]
     forms = [*_CORE_FORMS]
     for place, module in enumerate(_MODULES):
-        if system.database.live(module.table) is None:
+        if module.name not in installed:
             continue
         forms.append(module.form)
         made = [module.make(key, label) for key, label, _, _ in rows.get(place, ())]
         items += made if module.numbered else sorted(made, key=lambda d: d.description.casefold())
     items += [
-        Destination(f"{key},${{EXTEN}},1", label, "customcontexts", "Custom Contexts")
+        Destination(f"{key},${{EXTEN}},1", label, _CUSTOM_CONTEXTS, "Custom Contexts")
         for key, label, _, _ in rows.get(_CONTEXTS, ())
     ]
     return Destinations(tuple(items), tuple(forms))
@@ -353,7 +359,7 @@ def _core(rows: Mapping[int, Sequence[_Row]], mailboxes: Collection[str]) -> Ite
     separate = any(mode == "deviceanduser" for _, mode, _, _ in rows.get(_MODE, ()))
     group, place = ("Users", "users") if separate else ("Extensions", "extensions")
     users = [
-        (number, name, f"config.php?display={place}&extdisplay={quote(number)}")
+        (number, name, f"config.php?display={place}&extdisplay={_quoted(number)}")
         for number, name, _, _ in rows.get(_USERS, ())
     ]
     for number, name, url in users:
@@ -363,34 +369,41 @@ def _core(rows: Mapping[int, Sequence[_Row]], mailboxes: Collection[str]) -> Ite
             described = f"{number} {name} ({text})"
             yield grouped(f"ext-local,{prefix}{number},1", described, "Voicemail", "voicemail", url)
     for number, name, tech, channel in rows.get(_TRUNKS, ()):
-        url = f"config.php?display=trunks&tech={quote(tech)}&extdisplay=OUT_{quote(number)}"
+        url = f"config.php?display=trunks&tech={_quoted(tech)}&extdisplay=OUT_{number}"
         described = f"{trunk_name(name, tech, channel)} ({tech})"
         yield grouped(f"ext-trunk,{number},1", described, "Trunks", "trunks", url)
     for did, description, cid, _ in rows.get(_ROUTES, ()):
-        url = f"config.php?display=did&view=form&extdisplay={quote(f'{did}/{cid}', safe='')}"
+        url = f"config.php?display=did&view=form&extdisplay={_quoted(did)}%2F{_quoted(cid)}"
         yield grouped(f"from-trunk,{did},1", f"{description}({did})", "Inbound Routes", "did", url)
 
 
-def _statement(database: Database) -> Any:
-    """One row for each thing: its source, its key, its label, and two more columns."""
+def _quoted(text: str) -> str:
+    return text if text.isascii() and text.isalnum() else quote(text, safe="")
+
+
+@lru_cache(maxsize=8)
+def _statement(installed: frozenset[str], some_hidden: bool) -> Any:
+    """One row for each thing: its source, its key, its label, and two more columns.
+
+    `installed` are the modules whose tables are there; with `some_hidden` trunks may be left out of
+    the menus.
+    """
     parts = [
         _part(place, *module.query().subquery().c)
         for place, module in enumerate(_MODULES)
-        if database.live(module.table)
+        if module.name in installed
     ]
     parts.append(_part(_USERS, t.users.c.extension, t.users.c.name))
     trunk = t.trunks.c
     trunks = _part(_TRUNKS, trunk.trunkid, trunk.name, trunk.tech, trunk.channelid)
     trunks = trunks.where(trunk.tech != "enum")
-    live = database.live(t.trunks)
-    if live is not None and "routedisplay" in live.columns:
-        # Newer versions of FreePBX let a trunk be left out of the menus.
+    if some_hidden:
         shown = column("routedisplay", String, _selectable=t.trunks)
         trunks = trunks.where(func.coalesce(shown, "on") == "on")
     parts.append(trunks)
     route = t.incoming.c
     parts.append(_part(_ROUTES, route.extension, route.description, route.cidnum))
-    if database.live(t.customcontexts_contexts):
+    if _CUSTOM_CONTEXTS in installed:
         context = t.customcontexts_contexts.c
         parts.append(_part(_CONTEXTS, context.context, context.description))
     setting = t.freepbx_settings.c
@@ -438,14 +451,14 @@ def list_destinations(system: System) -> dict[str, list[dict[str, Any]]]:
 def by_destination(items: Sequence[Destination]) -> dict[str, dict[str, str]]:
     """Destinations by their own text, as the list of inbound routes has them."""
     found = {}
-    for item in items:
-        entry = {"destination": item.destination, "description": item.description}
-        if item.category is not None:
-            entry["category"] = item.category
-        if item.id is not None:
-            entry["id"] = item.id
-        entry |= {"module": item.module, "name": item.heading, "edit_url": item.edit_url}
-        found[item.destination] = entry
+    for to, description, module, heading, category, group, url in items:
+        entry = {"destination": to, "description": description}
+        if category is not None:
+            entry["category"] = category
+        if group is not None:
+            entry["id"] = group
+        entry |= {"module": module, "name": heading, "edit_url": url}
+        found[to] = entry
     return found
 
 
