@@ -294,7 +294,8 @@ def _bad_texts(system: System, wanted: Wanted) -> list[str]:
             errors.append(f"{member} is too long")
     fixed = wanted.cid_fixed
     if fixed is not None:
-        if wanted.cid_digits and fixed and not fixed.removeprefix("+").isdigit():
+        number = fixed.isascii() and fixed.removeprefix("+").isdigit()
+        if wanted.cid_digits and fixed and not number:
             errors.append("outboundcid_variable adds digits to a number, not to a name")
         if len(fixed) + wanted.cid_digits + 2 > widths.get("outboundcid", 50):
             errors.append("outboundcid_fixed is too long")

@@ -10,6 +10,7 @@ from nethvoice.store import tables as t
 from nethvoice.store.unit import Unit
 
 _KEYWORDS = ("callerid", "cidname")
+_DATA_WIDTH = 255
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def _update_sip(unit: Unit, wanted: Mapping[str, Naming]) -> int:
     different = []
     for number, keyword, data in unit.conn.execute(query):
         naming = wanted[number]
-        value = naming.name
+        value = naming.name[:_DATA_WIDTH]
         if keyword == "callerid":
             value = f"{shown_name(naming.name)} <{naming.main}>"
         if data != value:

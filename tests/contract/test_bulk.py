@@ -138,10 +138,18 @@ def test_a_name_that_is_another_extension_is_no_extension(service: Service) -> N
 
 def test_long_extension_names(service: Service) -> None:
     service.person("ada", "12345", displayname="x")
-    service.post("/bulk/12345", {"displayname": "Phone ????? <?> " + "y" * 60})
-    name = "Phone 12345 <5> " + "y" * 60
+    row = {"id": "12345", "keyword": "cidname", "data": "", "flags": 0}
+    service.add(t.sip, row)
+    service.post("/bulk/12345", {"displayname": "Phone ????? <?> " + "?" * 180})
+    name = "Phone 12345 <5> " + "12345" * 36
     assert user(service, "12345")["name"] == name.replace("<5>", "(5)")[:50]
     assert keys(service, "12345")["cidname"] == name
+    service.post("/bulk/12345", {"displayname": "Phone " + "????" * 48})
+    name = "Phone " + "12345" * 38 + "45"
+    assert service.sip("12345")["cidname"] == keys(service, "12345")["cidname"] == name
+    service.post("/bulk/12345", {"displayname": "????x" * 40})
+    assert keys(service, "12345")["cidname"] == "12345x" * 40
+    assert service.sip("12345")["cidname"] == ("12345x" * 40)[:255]
 
 
 def test_call_waiting_and_ring_time(service: Service, people: tuple[int, int]) -> None:
