@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from openapi_spec_validator import validate
 
 import handlers
 from codegen.bodies import render_bodies
-from nethvoice.document import load_document
+from nethvoice.document import document_text, load_document
 from nethvoice.http.schemas import Schemas, first_error
 
 DOCUMENT = load_document()
@@ -35,6 +36,21 @@ OPERATIONS = [pytest.param(*found, id=found[2]["operationId"]) for found in oper
 
 def test_it_is_valid() -> None:
     validate(DOCUMENT)
+
+
+def test_no_key_is_written_twice() -> None:
+    """YAML parsers keep the last one and say nothing."""
+
+    def mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> Any:
+        keys = [loader.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"line {node.start_mark.line}: {keys}"
+        return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+    class Strict(yaml.SafeLoader):
+        pass
+
+    Strict.add_constructor("tag:yaml.org,2002:map", mapping)
+    yaml.load(document_text(), Strict)  # noqa: S506 - a safe loader, made stricter
 
 
 def test_every_handler_is_an_operation_and_every_operation_has_a_handler() -> None:
