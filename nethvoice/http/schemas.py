@@ -28,10 +28,26 @@ class Schemas:
 
     def compile(self, schema: Schema) -> Validator:
         """A validator for the schema, `$ref` and `nullable` as OpenAPI has them."""
+        converted = _convert(schema)
+        needed: dict[str, Any] = {}
+        self._collect(converted, needed)
         return Validator(
-            {"allOf": [_convert(schema)], "components": {"schemas": self._components}},
-            validate_formats=False,
+            {"allOf": [converted], "components": {"schemas": needed}}, validate_formats=False
         )
+
+    def _collect(self, converted: Any, needed: dict[str, Any]) -> None:
+        """The components that a schema refers to: a validator keeps a copy of all it is given."""
+        if isinstance(converted, list):
+            for part in converted:
+                self._collect(part, needed)
+        elif isinstance(converted, dict):
+            reference = converted.get("$ref")
+            name = reference.rpartition("/")[2] if isinstance(reference, str) else None
+            if name is not None and name not in needed:
+                needed[name] = self._components[name]
+                self._collect(needed[name], needed)
+            for part in converted.values():
+                self._collect(part, needed)
 
     def resolve(self, schema: Schema) -> Schema:
         """The schema itself, behind any number of `$ref`."""
