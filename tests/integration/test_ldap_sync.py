@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Table, event, insert, select, text, update
-from sqlalchemy.engine import Engine
 
 from nethvoice import doctor, first_start
 from nethvoice.pbx import directories
@@ -143,11 +142,11 @@ def test_again_changes_nothing(lab: Lab) -> None:
         if words[0] in ("INSERT", "UPDATE", "DELETE") and "rest_tasks" not in statement:
             written.append(statement)
 
-    event.listen(Engine, "before_cursor_execute", note)
+    event.listen(lab.system.database.engine, "before_cursor_execute", note)
     try:
         task = lab.sync()
     finally:
-        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(lab.system.database.engine, "before_cursor_execute", note)
     assert task.output == ["50 people read: 0 added, 0 changed, 0 removed"]
     assert written == []
     assert lab.rows() == before
