@@ -486,11 +486,12 @@ def test_statements_do_not_grow_with_the_trunks(service: Service) -> None:
         for path in paths:
             with service.statements() as seen:
                 service.get(path)
-            counts.setdefault(path, []).append(len(seen))
+            # Not those of the apply worker and of authentication, which come when they like.
+            own = [s for s in seen if s.startswith("SELECT") and "ampusers" not in s]
+            counts.setdefault(path, []).append(len(own))
     for path, (few, many) in counts.items():
         assert few == many, path
-    # SQLite counts two BEGINs and the embedded AstDB too.
-    assert max(max(found) for found in counts.values()) <= 5
+    assert max(max(found) for found in counts.values()) <= 4
     assert service.get("/trunks/count") == 200
     assert [trunk["trunkid"] for trunk in service.get("/trunks")] == [
         str(number) for number in range(1, 201)
