@@ -429,6 +429,165 @@ class VoipCodec(TypedDict):
     enabled: bool
 
 
+class InboundRoute(TypedDict):
+    """A row of `incoming`."""
+    cidnum: str
+    extension: str
+    destination: str | None
+    privacyman: NotRequired[str | None]
+    alertinfo: NotRequired[str | None]
+    ringing: NotRequired[str | None]
+    fanswer: NotRequired[str | None]
+    mohclass: NotRequired[str | None]
+    description: NotRequired[str | None]
+    grppre: NotRequired[str | None]
+    delay_answer: NotRequired[str | None]
+    pricid: NotRequired[str | None]
+    pmmaxretries: NotRequired[str | None]
+    pmminlength: NotRequired[str | None]
+    reversal: NotRequired[str | None]
+    rvolume: NotRequired[str | None]
+    indication_zone: NotRequired[str | None]
+
+
+class InboundRouteList(TypedDict):
+    """All inbound routes, and the destinations they can have."""
+    destinations: dict[str, RouteDestination]
+    routes: list[InboundRoute]
+
+
+class RouteDestination(TypedDict):
+    """A destination as the list of inbound routes has it."""
+    destination: str
+    description: str
+    category: NotRequired[str]
+    id: NotRequired[str]
+    module: str
+    name: str
+    edit_url: str
+
+
+class NewInboundRoute(TypedDict):
+    """An inbound route to be made. Missing members have the value that FreePBX's page stores. `faxexten`, `faxemail`, `answer` and `wait` of older clients are accepted and ignored."""
+    extension: NotRequired[str | int | None]
+    cidnum: NotRequired[str | int | None]
+    destination: NotRequired[str | None]
+    description: NotRequired[str | None]
+    mohclass: NotRequired[str | None]
+    privacyman: NotRequired[Literal['0', '1', ''] | Literal[0, 1] | None]
+    pmmaxretries: NotRequired[str | int | None]
+    pmminlength: NotRequired[str | int | None]
+    alertinfo: NotRequired[str | None]
+    ringing: NotRequired[Literal['', 'CHECKED'] | None]
+    fanswer: NotRequired[Literal['', 'CHECKED'] | None]
+    reversal: NotRequired[Literal['', 'CHECKED'] | None]
+    pricid: NotRequired[Literal['', 'CHECKED'] | None]
+    grppre: NotRequired[str | None]
+    delay_answer: NotRequired[str | int | None]
+    rvolume: NotRequired[str | int | None]
+    indication_zone: NotRequired[str | None]
+
+
+class InboundRouteReference(TypedDict):
+    """The pair that names an inbound route."""
+    extension: str | int
+    cid: NotRequired[str | int | None]
+
+
+class OutboundRoute(TypedDict):
+    """A row of `outbound_routes`, its place and its trunks."""
+    route_id: str
+    name: str | None
+    outcid: NotRequired[str | None]
+    outcid_mode: NotRequired[str | None]
+    password: NotRequired[str | None]
+    emergency_route: NotRequired[str | None]
+    intracompany_route: NotRequired[str | None]
+    mohclass: NotRequired[str | None]
+    time_group_id: NotRequired[str | None]
+    dest: NotRequired[str | None]
+    time_mode: NotRequired[str | None]
+    calendar_id: NotRequired[str | None]
+    calendar_group_id: NotRequired[str | None]
+    timezone: NotRequired[str | None]
+    seq: str
+    trunks: list[RouteTrunk]
+
+
+class RouteTrunk(TypedDict):
+    """A trunk of an outbound route."""
+    trunkid: str
+    name: str
+
+
+class DefaultOutboundRouteTrunks(TypedDict):
+    name: str
+    trunkid: str
+    id: str
+
+
+class DefaultOutboundRoute(TypedDict):
+    """A route that is offered for a locale."""
+    name: str
+    trunks: list[DefaultOutboundRouteTrunks]
+
+
+class WantedOutboundRouteTrunks(TypedDict):
+    """A trunk, named by `trunkid`, or by `id` when that is missing."""
+    trunkid: NotRequired[str | int | None]
+    id: NotRequired[str | int | None]
+
+
+class WantedOutboundRoute(TypedDict):
+    """A route that exists (with `route_id`) or a new one. Other members are ignored."""
+    route_id: NotRequired[str | int | None]
+    name: NotRequired[str | None]
+    trunks: NotRequired[list[WantedOutboundRouteTrunks] | None]
+
+
+class BulkSettings(TypedDict):
+    """What several extensions have in common; null where they differ."""
+    displayname: str | None
+    profile: str | Literal[-1] | None
+    callwaiting: bool | None
+    ringtime: str | Literal[False] | None
+    callgroup: str | None
+    pickupgroup: str | None
+    noanswerdest: str | None
+    busydest: str | None
+    notreachabledest: str | None
+    outboundcid: str | None
+
+
+class BulkChange(TypedDict):
+    """What is to be set; missing members and null stay untouched, unknown ones are ignored. `outboundcid`, `context`, `directdid` and `directdidmodule` of the wizard are among these."""
+    displayname: NotRequired[str | None]
+    profile: NotRequired[str | int | None]
+    callwaiting: NotRequired[bool | None]
+    ringtime: NotRequired[str | int | Literal[False] | None]
+    callgroup: NotRequired[str | None]
+    pickupgroup: NotRequired[str | None]
+    noanswerdest: NotRequired[str | None]
+    busydest: NotRequired[str | None]
+    notreachabledest: NotRequired[str | None]
+    outboundcid_fixed: NotRequired[str | int | None]
+    outboundcid_variable: NotRequired[str | int | None]
+
+
+class BulkProblem(Problem):
+    """The request is refused as a whole; `errors` has one text for everything that is wrong."""
+    errors: NotRequired[list[str]]
+
+
+class Destination(TypedDict):
+    """Something a call can be sent to."""
+    destination: str
+    description: str
+    category: str | None
+    id: str | None
+    selected: bool
+
+
 ExtensionNumber = str | int
 """Number of an extension, as text or as an integer; handled as text."""
 
@@ -447,3 +606,11 @@ TaskState = Literal['queued', 'running', 'succeeded', 'failed']
 
 TrunkCodecs = list[str] | str
 """Codecs in order of preference, as a list or as a comma-separated text."""
+
+
+OutboundRoutesByLocale = dict[str, list[WantedOutboundRoute]]
+"""One locale with its routes."""
+
+
+TrunkNumber = str | int | None
+"""Number of a trunk, as text or as an integer."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import func, insert, select
 
-from nethvoice.pbx import administrators, provider_catalogue
+from nethvoice.pbx import administrators, outbound_locales, provider_catalogue
 from nethvoice.settings import Settings, SettingsError, make_secret
 from nethvoice.store import tables as t
 from nethvoice.store.catalogue import CatalogueError
@@ -14,7 +14,7 @@ from nethvoice.system import System
 
 FIRST_ADMINISTRATOR = "admin"
 INTERNAL_DIRECTORY = "PBX Internal Directory"
-CATALOGUES = (provider_catalogue.CATALOGUE,)
+CATALOGUES = (provider_catalogue.CATALOGUE, outbound_locales.CATALOGUE)
 
 
 @dataclass

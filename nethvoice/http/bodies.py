@@ -144,10 +144,10 @@ class BodyReader:
         if not isinstance(value, dict):
             return value
         members = self._schemas.members(schema)
-        return {
-            key: self._coerce(item, members[key]) if key in members else item
-            for key, item in value.items()
-        }
+        others = schema.get("additionalProperties")
+        if not isinstance(others, dict):
+            others = {}
+        return {key: self._coerce(item, members.get(key, others)) for key, item in value.items()}
 
     def _coerce_array(self, value: Any, schema: Schema) -> Any:
         if value == "":

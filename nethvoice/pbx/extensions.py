@@ -1,10 +1,14 @@
 """Single properties of an extension: display name and encryption of the media."""
 
+from collections.abc import Iterable
+
 from sqlalchemy import select
 
 from nethvoice.pbx import freepbx, numbers
+from nethvoice.pbx.display_names import Naming, rename
 from nethvoice.problems import bad_request, not_found
 from nethvoice.store import tables as t
+from nethvoice.store.ami import AmiRefused, AmiUnavailable
 from nethvoice.store.rows import change_rows
 from nethvoice.system import NUMBERS, System
 
@@ -19,26 +23,22 @@ def set_display_name(system: System, main: str, name: str) -> None:
     name = name.strip()
     if not name or any(ord(character) < 32 for character in name):
         raise bad_request("displayname must be text without control characters")
-    shown = name.replace("<", "(").replace(">", ")")[: freepbx.NAME_WIDTH]
     with system.change(NUMBERS) as unit:
         members = numbers.family(unit.conn, main)
         if main not in members:
             raise not_found(f"there is no extension {main}")
-        changed = change_rows(unit.conn, t.users, t.users.c.extension.in_(members), {"name": shown})
-        changed += change_rows(
-            unit.conn,
-            t.devices,
-            t.devices.c.id.in_(members),
-            {"description": name[: freepbx.NAME_WIDTH]},
-        )
-        for keyword, data in (("callerid", f"{shown} <{main}>"), ("cidname", name)):
-            where = t.sip.c.id.in_(members) & (t.sip.c.keyword == keyword)
-            changed += change_rows(unit.conn, t.sip, where, {"data": data})
-        # Two long names may be the same once they are cut for SQL.
-        if changed or system.astdb.get("AMPUSER", f"{main}/cidname") != name:
-            for member in members:
-                unit.astdb.put("AMPUSER", f"{member}/cidname", name)
+        if rename(unit, [Naming(main, members, name)], _stored_names(system, members)):
             unit.reload()
+
+
+def _stored_names(system: System, numbers: Iterable[str]) -> dict[str, str] | None:
+    """The names in AstDB by key; None when Asterisk cannot be asked."""
+    keys = [f"{number}/cidname" for number in numbers]
+    try:
+        stored = {key: system.astdb.get("AMPUSER", key) for key in keys}
+    except (AmiUnavailable, AmiRefused):
+        return None
+    return {key: name for key, name in stored.items() if name is not None}
 
 
 def display_name(system: System, extension: str) -> str | None:

@@ -50,7 +50,13 @@ def family(connection: Connection, main: str) -> list[str]:
     A number is in it when FreePBX or the device list knows it and no other person has it as main
     extension. Always found by these exact numbers, never by their endings.
     """
-    numbers = relatives(main)
+    return families(connection, [main])[main]
+
+
+def families(connection: Connection, mains: Sequence[str]) -> dict[str, list[str]]:
+    """The families of many main extensions. Two statements, however many there are."""
+    members = {main: relatives(main) for main in mains}
+    numbers = [number for family in members.values() for number in family]
     known = union(
         select(cast(t.users.c.extension, String(32))).where(t.users.c.extension.in_(numbers)),
         select(cast(t.rest_devices_phones.c.extension, String(32))).where(
@@ -61,11 +67,18 @@ def family(connection: Connection, main: str) -> list[str]:
     taken = set(
         connection.scalars(
             select(t.userman_users.c.default_extension).where(
-                t.userman_users.c.default_extension.in_(numbers[1:])
+                t.userman_users.c.default_extension.in_(numbers)
             )
         )
     )
-    return [number for number in numbers if number in existing and number not in taken]
+    return {
+        main: [
+            number
+            for number in family
+            if number in existing and (number == main or number not in taken)
+        ]
+        for main, family in members.items()
+    }
 
 
 # Every table that owns dialable numbers, in the order in which a hit is reported.

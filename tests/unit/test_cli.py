@@ -115,3 +115,11 @@ def test_the_app_is_not_migrated_behind_a_proxy(cli: Cli, monkeypatch: pytest.Mo
     monkeypatch.setenv("PROXY_IP", "10.0.0.1")
     monkeypatch.setenv("PROXY_PORT", "5060")
     assert "behind a SIP proxy" in cli("migrate-app", code=1).output
+
+
+def test_init_loads_dial_patterns_and_tells_of_a_malformed_file(cli: Cli) -> None:
+    cli("init")
+    (cli.data / "outbound_locales.yaml").write_text("it: {national: ['0[X']}")
+    result = cli("init", code=1)
+    assert "outbound_locales.yaml: it, national" in result.output
+    assert "Traceback" not in result.output

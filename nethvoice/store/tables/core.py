@@ -131,7 +131,11 @@ kvstore_voicemail = kvstore("kvstore_FreePBX_modules_Voicemail")
 
 # --- FreePBX modules that own numbers or follow an extension -------------------------------------
 
-ringgroups = freepbx_table("ringgroups", Column("grpnum", string(20), primary_key=True))
+ringgroups = freepbx_table(
+    "ringgroups",
+    Column("grpnum", string(20), primary_key=True),
+    Column("description", String(35), nullable=False, server_default=text("''")),
+)
 featurecodes = freepbx_table(
     "featurecodes",
     Column("modulename", string(50), primary_key=True),
