@@ -65,7 +65,9 @@ async def all_of(
     limits = httpx.Limits(max_connections=_AT_ONCE, max_keepalive_connections=0)
     plain = {"Accept-Encoding": "identity"}
     timeout = httpx.Timeout(SECONDS_FOR_HOST, connect=_CONNECT)
-    async with httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, headers=plain) as client:
+    async with httpx.AsyncClient(
+        timeout=timeout, limits=limits, trust_env=False, headers=plain
+    ) as client:
         return list(await asyncio.gather(*(one(client, item) for item in items)))
 
 

@@ -45,8 +45,8 @@ class Host:
 def find_hosts(settings: Settings, network: IPv4Network, progress: Progress) -> list[Host]:
     """The hosts of a network that is directly attached, in the order of their addresses.
 
-    Uses `SCAN_COMMAND`, or nmap where it is installed and the service is root, else the sweep. Hosts
-    behind a router show no MAC address and are left out. Raises TaskFailed.
+    Uses `SCAN_COMMAND`, or nmap where it is installed and the service is root, else the sweep.
+    Hosts behind a router show no MAC address and are left out. Raises TaskFailed.
     """
     command = settings.scan_command
     nmap = shutil.which("nmap")
@@ -65,7 +65,7 @@ def find_hosts(settings: Settings, network: IPv4Network, progress: Progress) -> 
 def _nmap(
     command: Sequence[str], network: IPv4Network, timeout: float, progress: Progress
 ) -> list[Host]:
-    # -v makes nmap tell when a group of addresses is done, --stats-every how far the present one is.
+    # -v makes nmap tell when a group of addresses is done, --stats-every how far the present is.
     arguments = [*command, "-oX", "-", str(network), "-sn", "-n", "-v", "--stats-every", "1s"]
     reader = _NmapReader(network.num_addresses, progress)
     with tempfile.TemporaryFile() as errors:
@@ -121,7 +121,7 @@ class _NmapReader:
         self._addresses = addresses
         self._done = 0
         self._progress = progress
-        self._parser = XMLPullParser(events=("end",))
+        self._parser: XMLPullParser[Element] = XMLPullParser(events=("end",))
 
     def feed(self, chunk: bytes) -> None:
         """Take what nmap wrote. Raises ParseError."""

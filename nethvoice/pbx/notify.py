@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from nethvoice.problems import Problem, unavailable, unprocessable
 from nethvoice.store import tables as t
-from nethvoice.store.ami import AmiRefused, AmiUnavailable
+from nethvoice.store.ami import AmiRefused, AmiUnavailable, Fields
 from nethvoice.system import System
 
 log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def send(system: System, extension: str, event: str) -> None:
     Raises Problem 502 when Asterisk refuses (no such endpoint) and 503 when it cannot be asked.
     """
     if system.ami is not None:
-        fields = {"Endpoint": extension, "Variable": [f"Event={event}"]}
+        fields: Fields = {"Endpoint": extension, "Variable": [f"Event={event}"]}
         try:
             system.ami.action("PJSIPNotify", fields)
         except AmiRefused as error:
