@@ -29,8 +29,13 @@ def host_names(files: Iterable[Path]) -> dict[str, str]:
         except OSError as error:
             log.warning("leases file %s cannot be read: %s", file, error.strerror)
             continue
-        found |= _isc(text) if _ISC_LEASE.search(text) else _dnsmasq(text)
+        found |= names_in(text)
     return found
+
+
+def names_in(text: str) -> dict[str, str]:
+    """The names of one file, of whichever form."""
+    return _isc(text) if _ISC_LEASE.search(text) else _dnsmasq(text)
 
 
 def _isc(text: str) -> dict[str, str]:
