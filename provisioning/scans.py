@@ -34,8 +34,11 @@ from provisioning.networks import scan_id, scan_network
 log = logging.getLogger(__name__)
 
 _scans = t.rest_scans
-_FILE_KEYS = ("mac", "ipv4", "manufacturer", "type")
+_SHOWN = ("mac", "ipv4", "manufacturer", "type")
 _SHARE_OF_FINDING = 85.0
+
+Found = dict[str, Any]
+"""A `Device` as it is kept."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,6 @@ class Device:
     model: str | None = None
     organisation: str | None = None
     name: str | None = None
-
-    @property
-    def row(self) -> dict[str, str | None]:
-        """The device as lists and files have it."""
-        return {key: getattr(self, key) for key in _FILE_KEYS}
 
 
 def start_scan(system: System, text: str) -> str:
@@ -160,7 +158,7 @@ def _keep(system: System, canonical: str, devices: list[Device]) -> None:
         ],
     )
     for kind in ("phone", "gateway"):
-        rows = [device.row for device in devices if device.type == kind]
+        rows = [shown(asdict(device)) for device in devices if device.type == kind]
         for key in ids:
             _write(system.settings.run_folder / f"{key}.{kind}s.scan", orjson.dumps(rows) + b"\n")
 
@@ -193,20 +191,28 @@ def is_running(system: System, network_id: str) -> bool:
     return task is not None and task.state == "running"
 
 
-def result(connection: Connection, network_id: str) -> list[Device] | None:
+def result(connection: Connection, network_id: str) -> list[Found] | None:
     """What the last scan of the network found; None when none has ended."""
     own = select(_scans.c.network).where(_scans.c.id == network_id).scalar_subquery()
     text = connection.scalar(
         select(_scans.c.hosts).where(_scans.c.network == own, _scans.c.hosts.is_not(None))
     )
-    return None if text is None else _devices(text)
+    return None if text is None else _read(text)
 
 
-def all_results(connection: Connection) -> list[Device]:
+def all_results(connection: Connection) -> list[Found]:
     """What the last scans of all networks found, older scans first."""
-    query = select(_scans.c.hosts).where(_scans.c.hosts.is_not(None)).order_by(_scans.c.finished)
-    return [device for text in connection.scalars(query) for device in _devices(text)]
+    return [device for text in connection.scalars(_ALL) for device in _read(text)]
 
 
-def _devices(text: str) -> list[Device]:
-    return [Device(**item) for item in orjson.loads(text)]
+def shown(found: Found) -> Found:
+    """A device as lists and files have it."""
+    return {key: found[key] for key in _SHOWN}
+
+
+_ALL = select(_scans.c.hosts).where(_scans.c.hosts.is_not(None)).order_by(_scans.c.finished)
+
+
+def _read(text: str) -> list[Found]:
+    found: list[Found] = orjson.loads(text)
+    return found

@@ -29,7 +29,7 @@ def list_detected(system: System) -> list[Row]:
     """The gateways that the last scans of all networks found, each once."""
     with system.read() as connection:
         found = scans.all_results(connection)
-    rows = {(d.mac, d.ipv4): dict(d.row) for d in found if d.type == "gateway"}
+    rows = {(d["mac"], d["ipv4"]): scans.shown(d) for d in found if d["type"] == "gateway"}
     return list(rows.values())
 
 
@@ -45,9 +45,9 @@ def list_gateways(system: System, network_id: str) -> list[Row]:
     merged: list[Row] = []
     by_mac: dict[str, Row] = {}
     for device in known or ():
-        if device.type == "gateway" and device.mac not in by_mac:
-            row = {**device.row, "isConnected": True, "isConfigured": False}
-            by_mac[device.mac] = row
+        if device["type"] == "gateway" and device["mac"] not in by_mac:
+            row = {**scans.shown(device), "isConnected": True, "isConfigured": False}
+            by_mac[device["mac"]] = row
             merged.append(row)
     for gateway in configured:
         scanned = by_mac.get(normalise_mac(gateway["mac"] or "") or "")

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -23,6 +22,9 @@ CUSTOM_MANUFACTURER = " _"
 CUSTOM_MODEL = "custom"
 """What clients know custom SIP devices by."""
 
+_Line = list[Any]
+"""Model, JSON of the phone, extension, JSON of the line."""
+
 _SECONDS_TO_WAIT = 60.0
 _POLL = 0.25
 
@@ -33,54 +35,44 @@ _people = t.userman_users
 # --- known phones ---------------------------------------------------------------------------------
 
 
-@dataclass
-class _Known:
-    """A phone of the inventory with its lines: extension, and the JSON object of each."""
-
-    mac: str
-    vendor: str | None
-    model: str | None
-    lines: list[tuple[str | None, str]]
-
-
 def list_phones(system: System) -> bytes:
     """The JSON array of custom devices, then scanned phones whose model is known, then the others.
 
     Costs three SQL statements and one AMI action however many phones there are.
     """
     with system.read() as connection:
-        rows = connection.execute(_inventory()).all()
+        rows = connection.execute(_INVENTORY).all()
         found = scans.all_results(connection)
         gateways = gateway_macs(connection)
     elements = []
-    known: dict[str, _Known] = {}
-    for mac, vendor, model, extension, line in rows:
+    known: dict[str, list[_Line]] = {}
+    for mac, *line in rows:
         if mac is None:
-            elements.append(_element({"model": CUSTOM_MODEL, "manufacturer": CUSTOM_MANUFACTURER},
-                                     [line]))  # fmt: skip
+            elements.append(f'{_CUSTOM},"lines":[{line[-1]}]}}')
             continue
         # Rows of older versions have addresses in other writings.
-        normal = normalise_mac(mac) or mac
-        phone = known.setdefault(normal, _Known(normal, vendor, None, []))
-        phone.model = phone.model or model
-        phone.lines.append((extension, line))
+        known.setdefault(normalise_mac(mac) or mac, []).append(line)
     # The newest scan that saw a phone tells where it is now.
-    scanned = {device.mac: device for device in found if device.type == "phone"}
+    scanned = {device["mac"]: device for device in found if device["type"] == "phone"}
     for mac, device in scanned.items():
-        phone_row = known.get(mac)
-        if phone_row is None or not phone_row.model or mac in gateways:
+        lines = known.get(mac, ())
+        model = next((model for model, *_ in lines if model), None)
+        if model is None or mac in gateways:
             continue
         del known[mac]
-        head = {**device.row, "model": phone_row.model}
-        elements.append(_element(head, [line for _, line in phone_row.lines]))
+        head = orjson.dumps({**scans.shown(device), "model": model}).decode()
+        elements.append(_element(head, [line for *_, line in lines]))
     if known:
         states = extension_states(system)
-        elements += [_with_states(phone, states) for phone in known.values()]
-    return b"[" + b",".join(elements) + b"]"
+        for lines in known.values():
+            head = next((head for model, head, *_ in lines if model), lines[0][1])
+            told = [_with_state(extension, line, states) for *_, extension, line in lines]
+            elements.append(_element(head, told))
+    return f"[{','.join(elements)}]".encode()
 
 
 def _inventory() -> Any:
-    """The rows of all phones and custom devices, each with its line as a JSON object."""
+    """The rows of all phones and custom devices, each with the phone and its line as JSON."""
     line: dict[str, Any] = {
         "extension": _phones.c.extension,
         "mainextension": _people.c.default_extension,
@@ -91,11 +83,13 @@ def _inventory() -> Any:
     web = {"web_user": _phones.c.web_user, "web_password": _phones.c.web_password}
     custom = json_row({**line, **web, **person}.items())
     hardware = json_row({**line, **person}.items())
+    mac = func.upper(func.replace(_phones.c.mac, "-", ":"))
+    phone = {"mac": mac, "model": _phones.c.model, "manufacturer": _phones.c.vendor}
     return (
         select(
             _phones.c.mac,
-            _phones.c.vendor,
             _phones.c.model,
+            json_row(phone.items()),
             _phones.c.extension,
             case((_phones.c.mac.is_(None), custom), else_=hardware),
         )
@@ -108,21 +102,19 @@ def _inventory() -> Any:
     )
 
 
-def _element(head: Mapping[str, Any], lines: list[str]) -> bytes:
-    return orjson.dumps(head)[:-1] + b',"lines":[' + ",".join(lines).encode() + b"]}"
+_INVENTORY = _inventory()
+_CUSTOM = f'{{"model":"{CUSTOM_MODEL}","manufacturer":"{CUSTOM_MANUFACTURER}"'
 
 
-def _with_states(phone: _Known, states: Mapping[str, State] | None) -> bytes:
-    lines = []
-    for extension, line in phone.lines:
-        if states is None or not extension:
-            state = '"status":null,"statusText":null'
-        else:
-            status, words = states.get(extension, UNKNOWN)
-            state = f'"status":{_text(status)},"statusText":{_text(words)}'
-        lines.append(f"{line[:-1]},{state}}}")
-    head = {"mac": phone.mac, "model": phone.model, "manufacturer": phone.vendor}
-    return _element(head, lines)
+def _element(head: str, lines: list[str]) -> str:
+    return f'{head[:-1]},"lines":[{",".join(lines)}]}}'
+
+
+def _with_state(extension: str | None, line: str, states: Mapping[str, State] | None) -> str:
+    if states is None or not extension:
+        return line[:-1] + ',"status":null,"statusText":null}'
+    status, words = states.get(extension, UNKNOWN)
+    return f'{line[:-1]},"status":{_text(status)},"statusText":{_text(words)}}}'
 
 
 def _text(value: str) -> str:
@@ -155,16 +147,17 @@ def scanned_phones(system: System, network_id: str) -> list[dict[str, Any]]:
         models = _models(connection)
         gateways = gateway_macs(connection)
         asked = list(requesters(connection, system.settings))
-    gateways |= {device.mac for device in found if device.type == "gateway"}
+    gateways |= {device["mac"] for device in found if device["type"] == "gateway"}
     phones: dict[tuple[str, str], dict[str, Any]] = {}
     for device in found:
-        if device.type == "phone" and device.mac not in gateways:
-            row = {**device.row, "model": models.get(device.mac) or device.model}
-            phones[device.mac, device.ipv4] = row
+        mac = device["mac"]
+        if device["type"] == "phone" and mac not in gateways:
+            row = {**scans.shown(device), "model": models.get(mac) or device["model"]}
+            phones[mac, device["ipv4"]] = row
     for item in asked:
         if item.mac in gateways:
             continue
-        seen = [phone for (mac, _), phone in phones.items() if mac == item.mac]
+        seen = [phone for (other, _), phone in phones.items() if other == item.mac]
         for phone in seen:
             phone["tftp-requested"] = True
         if not seen:

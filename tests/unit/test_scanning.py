@@ -173,7 +173,7 @@ def test_a_failed_scan_keeps_the_last_result(system: System, tmp_path: Path) -> 
     with system.read() as connection:
         result = scans.result(connection, scan_id("10.99.1.7/24"))
     assert result is not None
-    assert [(d.mac, d.type) for d in result] == [
+    assert [(d["mac"], d["type"]) for d in result] == [
         ("00:A0:BA:00:00:01", "gateway"),
         ("00:15:65:AA:BB:CC", "phone"),
     ]
