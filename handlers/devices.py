@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from nethvoice import bodies
-from nethvoice.http import RawJson
+from nethvoice.answers import RawJson
 from nethvoice.pbx import phone_actions, phone_inventory, phone_list, phone_models
 from nethvoice.system import System
 from provisioning import makers, scans
