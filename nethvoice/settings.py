@@ -135,7 +135,7 @@ class Settings(BaseSettings):
     provisioning_engine: Literal["tancredi", "freepbx"] = "tancredi"
     scan_command: Words = Field(
         default_factory=list,
-        description='nmap with what runs it as root, e.g. ["sudo", "-n", "nmap"]',
+        description='nmap with what gives it raw sockets, e.g. ["nmap", "--privileged"]',
     )
     scan_networks: Networks = Field(
         default_factory=lambda: [ip_network(text) for text in PRIVATE_NETWORKS],

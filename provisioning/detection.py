@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 
 SECONDS_FOR_HOST = 5.0
 _CONNECT = 2.0
-_AT_ONCE = 64
+_AT_ONCE = 256
 _LONGEST = 256 * 1024
 
 _FACTORY = ("admin", "admin")

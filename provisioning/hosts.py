@@ -1,5 +1,6 @@
 """Finding the hosts of a local network with their MAC addresses: nmap, or a sweep of our own."""
 
+import contextlib
 import errno
 import os
 import selectors
@@ -48,15 +49,20 @@ def find_hosts(settings: Settings, network: IPv4Network, progress: Progress) -> 
     Uses `SCAN_COMMAND`, or nmap where it is installed and the service is root, else the sweep.
     Hosts behind a router show no MAC address and are left out. Raises TaskFailed.
     """
-    command = settings.scan_command
-    nmap = shutil.which("nmap")
-    if not command and nmap and os.geteuid() == 0:
-        command = [nmap]
+    command = scan_command(settings)
     if command:
         found = _nmap(command, network, settings.scan_timeout, progress)
     else:
         found = sweep(network, settings.scan_timeout, progress)
     return sorted(set(found), key=lambda host: (IPv4Address(host.ipv4), host.mac))
+
+
+def scan_command(settings: Settings) -> list[str]:
+    """How nmap is called here; empty for the sweep."""
+    nmap = shutil.which("nmap")
+    if settings.scan_command or nmap is None or os.geteuid() != 0:
+        return settings.scan_command
+    return [nmap]
 
 
 # --- nmap -----------------------------------------------------------------------------------------
@@ -85,7 +91,9 @@ def _nmap(
             except ParseError:
                 raise TaskFailed(f"{command[0]} answered something else than XML") from None
             finally:
-                process.kill()
+                # Under sudo it is not ours to kill; it ends when nobody reads what it writes.
+                with contextlib.suppress(PermissionError):
+                    process.kill()
         if code != 0 or not reader.finished:
             raise TaskFailed(f"{command[0]} ended with code {code}: {_last_line(errors)}")
     return reader.hosts

@@ -96,6 +96,7 @@ def test_mac_address_map_is_public(service: Service) -> None:
 
 
 def test_lists_are_arrays_when_there_is_nothing(service: Service) -> None:
+    """Lessons 18: a list is an array, empty ones too."""
     for path in ("/devices/phones/list", "/devices/gateways/list", "/devices/gateways/list/foo"):
         assert service.get(path) == []
     problem = service.refused("GET", f"/devices/phones/list/{'0' * 32}", 404)
@@ -175,7 +176,7 @@ def test_a_phone_with_several_lines_is_one_element(service: Service) -> None:
     (base,) = service.get("/devices/phones/list")
     assert [line["line"] for line in base["lines"]] == ["1", "2"]
     assert [line["extension"] for line in base["lines"]] == ["201", None]
-    assert base["lines"][1]["status"] is None  # lessons: a line without extension has no state
+    assert base["lines"][1]["status"] is None
 
 
 def test_the_newest_scan_tells_where_a_phone_is(service: Service) -> None:
@@ -187,6 +188,7 @@ def test_the_newest_scan_tells_where_a_phone_is(service: Service) -> None:
 
 
 def test_addresses_in_other_writings_are_the_same_phone(service: Service) -> None:
+    """Lessons 31: addresses compare in one form."""
     service.add(
         t.rest_devices_phones,
         {"mac": YEALINK.lower(), "vendor": "Yealink/Dreamwave", "model": "T46G", "line": 1},
@@ -432,6 +434,7 @@ def test_model_of_an_unknown_phone(service: Service) -> None:
 
 
 def test_model_keeps_links_and_lines(service: Service) -> None:
+    """Lessons 15: learning the model of a phone never unlinks it."""
     user = service.person("ada", "200")
     service.post("/physicalextensions", {"mainextension": "200", "mac": YEALINK})
     service.add(t.rest_devices_phones, {"mac": YEALINK, "line": 2})
@@ -460,6 +463,7 @@ def test_model_keeps_links_and_lines(service: Service) -> None:
     ],
 )
 def test_models_that_are_refused(service: Service, body: dict[str, str]) -> None:
+    """Lessons 2: addresses are validated at the edge, values are bound."""
     service.add(t.rest_devices_phones, {"mac": SNOM, "line": 1, "model": "kept"})
     service.refused("POST", "/devices/phones/model", 400, json=body)
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, inspect, select
 
 from nethvoice import first_start
+from nethvoice.doctor import examine
 from nethvoice.problems import Problem
 from nethvoice.settings import PRIVATE_NETWORKS, Settings
 from nethvoice.store import tables as t
@@ -145,6 +146,21 @@ def test_a_scanner_that_is_not_there(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, scan_command=["/nowhere/nmap"])
     with pytest.raises(TaskFailed, match="cannot be run"):
         find_hosts(settings, NETWORK, lambda share: None)
+
+
+def test_doctor_tells_how_networks_are_scanned(
+    system: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def finding(**more: object) -> tuple[str, str]:
+        settings = system.settings.model_copy(update=more)
+        found = next(item for item in examine(settings) if item.name == "network scan")
+        return found.state, found.text
+
+    command = script(tmp_path, "exit 0")
+    assert finding(scan_command=command) == ("ok", " ".join(command))
+    assert finding(scan_command=["/nowhere/nmap"]) == ("fail", "/nowhere/nmap is not found")
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert finding()[0] == "note"
 
 
 # --- whole scans ----------------------------------------------------------------------------------
