@@ -357,6 +357,113 @@ class UserProvider(TypedDict):
     domain: NotRequired[str]
 
 
+class NetworkToScan(TypedDict):
+    """The network to be scanned."""
+    network: str
+
+
+class KnownPhone(TypedDict):
+    """A phone of the inventory, or a custom SIP device."""
+    mac: NotRequired[str]
+    ipv4: NotRequired[str]
+    manufacturer: str | None
+    type: NotRequired[Literal['phone']]
+    model: str | None
+    lines: list[PhoneLine]
+
+
+class PhoneLine(TypedDict):
+    """A line of a phone; null members mean that it is linked to nobody."""
+    extension: str | None
+    mainextension: str | None
+    line: str
+    secret: str | None
+    web_user: NotRequired[str | None]
+    web_password: NotRequired[str | None]
+    username: str | None
+    displayname: str | None
+    status: NotRequired[str | None]
+    statusText: NotRequired[str | None]
+
+
+ScannedPhone = TypedDict(
+    'ScannedPhone',
+    {
+        'mac': 'str',
+        'ipv4': 'str',
+        'manufacturer': 'str',
+        'type': "Literal['phone']",
+        'model': 'str | None',
+        'tftp-requested': 'NotRequired[Literal[True]]',
+    },
+)
+
+
+class PhoneMakerAndModel(TypedDict):
+    """What a phone is."""
+    mac: str
+    vendor: NotRequired[str]
+    model: str
+
+
+class PhoneReference(TypedDict):
+    """A phone."""
+    mac: str
+
+
+class DetectedGateway(TypedDict):
+    """A gateway that was found on a network."""
+    mac: str
+    ipv4: str
+    manufacturer: str
+    type: Literal['gateway']
+
+
+class Gateway(TypedDict):
+    """A gateway. `type` is there when a scan found it; the members from `id` on are there when it is configured (columns of `gateway_config`)."""
+    mac: str | None
+    ipv4: str | None
+    manufacturer: str | None
+    type: NotRequired[Literal['gateway']]
+    isConnected: bool
+    isConfigured: bool
+    id: NotRequired[str]
+    model_id: NotRequired[str]
+    model: NotRequired[str]
+    name: NotRequired[str | None]
+    ipv4_new: NotRequired[str | None]
+    gateway: NotRequired[str | None]
+    ipv4_green: NotRequired[str | None]
+    netmask_green: NotRequired[str | None]
+    proxy: NotRequired[str | None]
+    trunks_isdn: NotRequired[list[GatewayIsdnPort]]
+    trunks_pri: NotRequired[list[GatewayPriPort]]
+    trunks_fxo: NotRequired[list[GatewayFxoPort]]
+    trunks_fxs: NotRequired[list[GatewayFxsPort]]
+
+
+class GatewayIsdnPort(TypedDict):
+    """An ISDN port."""
+    name: str
+    type: str | None
+
+
+class GatewayPriPort(TypedDict):
+    """A primary rate port."""
+    linked_trunk: str
+
+
+class GatewayFxoPort(TypedDict):
+    """An analogue line port."""
+    linked_trunk: str
+    number: str | None
+
+
+class GatewayFxsPort(TypedDict):
+    """An analogue telephone port."""
+    linked_extension: str | None
+
+
 Trunk = TypedDict(
     'Trunk',
     {
@@ -586,6 +693,12 @@ class Destination(TypedDict):
     category: str | None
     id: str | None
     selected: bool
+
+
+class MacAddressRange(TypedDict):
+    """A range of MAC addresses, both ends included."""
+    start: str
+    end: str
 
 
 ExtensionNumber = str | int

@@ -14,6 +14,7 @@ from nethvoice.settings import PREFIX, PUBLIC_DEFAULT_SECRET, Settings, Settings
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
 from nethvoice.system import System
+from provisioning.hosts import scan_command
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def examine(settings: Settings, *, retry_parked: bool = False) -> Iterator[Findi
         yield _asterisk(system)
         yield _reload(system)
         yield _directory(system)
+        yield _scanner(settings)
         yield _outbox(system, retry=retry_parked)
     finally:
         system.stop()
@@ -167,6 +169,22 @@ def _directory(system: System) -> Finding:
     except Problem as problem:
         names = "LDAP_* settings" if system.settings.directory_kind == "ldap" else "USER_DIRECTORY"
         return Finding("user directory", "fail", problem.detail, f"check {PREFIX}{names}")
+
+
+def _scanner(settings: Settings) -> Finding:
+    command = scan_command(settings)
+    if not command:
+        return Finding(
+            "network scan",
+            "note",
+            "by a sweep of our own, which finds hosts that left a minute ago too",
+            f'install nmap and set {PREFIX}SCAN_COMMAND, ["nmap", "--privileged"] for instance',
+        )
+    if shutil.which(command[0]) is None:
+        return Finding(
+            "network scan", "fail", f"{command[0]} is not found", f"correct {PREFIX}SCAN_COMMAND"
+        )
+    return Finding("network scan", "ok", " ".join(command))
 
 
 def _outbox(system: System, *, retry: bool) -> Finding:

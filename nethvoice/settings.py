@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,6 +23,9 @@ from pydantic_settings import (
 
 PUBLIC_DEFAULT_SECRET = "1234"  # noqa: S105 - the value printed in every manual, refused in public
 PREFIX = "NETHVOICE_"
+
+PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
+"""Address space of local networks (RFC 1918, RFC 3927)."""
 
 
 class SettingsError(Exception):
@@ -44,6 +47,7 @@ def _env(name: str, *others: str) -> AliasChoices:
 
 
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+Paths = Annotated[list[Path], NoDecode, BeforeValidator(_words)]
 Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_words)]
 
 
@@ -125,6 +129,22 @@ class Settings(BaseSettings):
     ldap_base_dn: str = ""
     ldap_user_filter: str = Field("", description="unset: the usual filter of LDAP_TYPE")
     ldap_timeout: float = Field(10, gt=0)
+
+    # The network around the telephone system
+    pbx_address: str = Field("", description="Address that devices reach the PBX at; unset: found")
+    provisioning_engine: Literal["tancredi", "freepbx"] = "tancredi"
+    scan_command: Words = Field(
+        default_factory=list,
+        description='nmap with what gives it raw sockets, e.g. ["nmap", "--privileged"]',
+    )
+    scan_networks: Networks = Field(
+        default_factory=lambda: [ip_network(text) for text in PRIVATE_NETWORKS],
+        description="Networks that may be scanned",
+    )
+    scan_timeout: float = Field(900, gt=0, description="Seconds after which a scan is ended")
+    dhcp_leases: Paths = Field(
+        default_factory=list, description="Leases files of dnsmasq or ISC dhcpd, for host names"
+    )
 
     proxy_ip: str | None = Field(None, validation_alias=_env("PROXY_IP", "PROXY_IP"))
     proxy_port: int | None = Field(None, validation_alias=_env("PROXY_PORT", "PROXY_PORT"))
