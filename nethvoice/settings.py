@@ -39,11 +39,21 @@ def _words(value: object) -> object:
     return value
 
 
+def _logins(value: object) -> object:
+    """Accept a JSON object, from the environment, and one login in place of a list of them."""
+    members = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(members, dict):
+        return members
+    return {k: [v] if isinstance(v, str) else v for k, v in members.items()}
+
+
 def _env(name: str, *others: str) -> AliasChoices:
     return AliasChoices(PREFIX + name, name.lower(), *others)
 
 
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+Logins = Annotated[dict[str, list[SecretStr]], NoDecode, BeforeValidator(_logins)]
+"""`user:password` by whose it is."""
 Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_words)]
 
 
@@ -126,6 +136,18 @@ class Settings(BaseSettings):
     ldap_user_filter: str = Field("", description="unset: the usual filter of LDAP_TYPE")
     ldap_timeout: float = Field(10, gt=0)
 
+    tftp_root: Path | None = Field(None, description="Folder of device files")
+    tftp_host: str = Field("0.0.0.0", description="IPv4 address of `nethvoice tftp`")  # noqa: S104
+    tftp_port: int = Field(6969, ge=0, le=65535, description="UDP port; 0 takes a free one")
+    tftp_transfers: int = Field(1000, ge=1, description="Transfers at once")
+    tftp_client_transfers: int = Field(250, ge=1, description="Transfers at once to one address")
+    tftp_client_failures: int = Field(
+        300, ge=1, description="Failed requests a minute after which an address is ignored"
+    )
+    gateway_logins: Logins = Field(
+        default_factory=dict, description="Logins for the push, by MAC address, family or vendor"
+    )
+
     proxy_ip: str | None = Field(None, validation_alias=_env("PROXY_IP", "PROXY_IP"))
     proxy_port: int | None = Field(None, validation_alias=_env("PROXY_PORT", "PROXY_PORT"))
     mobile_app: Literal["acrobits", "native"] = "acrobits"
@@ -197,6 +219,11 @@ class Settings(BaseSettings):
     def voicemail_spool(self) -> Path:
         """Folder of recorded messages, `<context>/<mailbox>` below it."""
         return (self.asterisk_spool_dir or self.data_dir / "spool") / "voicemail"
+
+    @property
+    def tftp_folder(self) -> Path:
+        """Folder of the files that devices fetch."""
+        return self.tftp_root or self.data_dir / "tftpboot"
 
     @property
     def secret_file(self) -> Path:
