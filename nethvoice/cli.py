@@ -74,7 +74,7 @@ def serve(host: str | None, port: int | None, workers: int | None, with_tftp: bo
     if settings.workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(dir=settings.run_folder, prefix="metrics-")
     beside = tftp_process.TftpProcess(settings) if with_tftp else None
-    _announce(settings, made, beside and beside.port)
+    _announce(settings, made, None if beside is None else beside.port)
     try:
         _serve_api(settings)
     finally:

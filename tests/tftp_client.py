@@ -1,4 +1,4 @@
-"""A TFTP client of a few lines, for simulated devices and for requests that no real client sends."""
+"""A small TFTP client, for simulated devices and for requests that no real client sends."""
 
 import socket
 import struct

@@ -88,8 +88,8 @@ class ServedFolder:
         # A file made in the same tick of the clock as the listing leaves no trace in the time.
         if state != self._state or time.time() - status.st_mtime < _SETTLED:
             # Of names that differ in case only, the upper-case one is ours: it comes first.
-            names = sorted(os.listdir(self._root), reverse=True)
-            self._names = {entry.lower(): entry for entry in names}
+            names = sorted((entry.name for entry in self._root.iterdir()), reverse=True)
+            self._names = {known.lower(): known for known in names}
             self._state = state
         return self._names.get(name.lower())
 

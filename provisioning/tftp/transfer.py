@@ -74,12 +74,11 @@ class Transfer(TftpContextServer):
         self.folder = folder
         self.size = 0
         self.acknowledged = False
-        self._began = time.monotonic()
+        self._began = self._progress_at = time.monotonic()
 
     def begin(self, request: TftpPacketRRQ) -> None:
         """Open the file and send its first block, or the options that were agreed on."""
         self.metrics.start_time = time.time()
-        self.last_update = time.monotonic()
         self.state = _ReadRequest(self).handle(request, *self.client)
 
     def receive(self) -> None:
@@ -101,20 +100,20 @@ class Transfer(TftpContextServer):
         # Only progress counts: a client that repeats itself for ever is a silent one.
         if self.state is None or self.next_block != block:
             self.acknowledged = True
-            self.last_update = time.monotonic()
+            self._progress_at = time.monotonic()
             self.retry_count = 0
 
     def check_time(self, now: float) -> None:
         """Send the last packet again when its acknowledgement is due. Raises Ended."""
         if now - self._began > _LONGEST:
             raise Ended("the client is too slow")
-        if now - self.last_update <= self.timeout:
+        if self.state is None or now - self._progress_at <= self.timeout:
             return
         resends = _RESENDS if self.acknowledged else _RESENDS_BEFORE_FIRST_ACK
         if self.retry_count >= resends:
             raise Ended("the client is silent")
         self.retry_count += 1
-        self.last_update = now
+        self._progress_at = now
         self.state.resendLast()
 
     def refuse(self, refusal: Refused) -> None:
@@ -137,16 +136,16 @@ class _ReadRequest(TftpState):
             raise Refused(ILLEGAL_OPERATION, "the mode must be octet or netascii")
         context = cast(Transfer, self.context)
         context.tidport = rport
-        file = context.folder.open(pkt.filename)
+        file = context.folder.open(str(pkt.filename))
         context.fileobj = as_netascii(file) if pkt.mode == "netascii" else file
         context.size = _size(context.fileobj)
         context.options = agreed_options(pkt.options, context.size)
         if context.options:
-            self.sendOACK()
+            self.sendOACK()  # type: ignore[no-untyped-call]
             context.next_block = 0
         else:
             context.next_block = 1
-            context.pending_complete = self.sendDAT()
+            context.pending_complete = self.sendDAT()  # type: ignore[no-untyped-call]
         return TftpStateExpectACK(context)
 
 
