@@ -67,9 +67,12 @@ class Transfer(TftpContextServer):
     `check_time` now and then, until `done` or one of them raises Ended or Refused."""
 
     def __init__(self, client: Client, local: str, folder: ServedFolder, timeout: float) -> None:
-        super().__init__(*client, timeout, root="", retries=_RESENDS, flock=False)
+        super().__init__(  # type: ignore[no-untyped-call]
+            *client, timeout, root="", retries=_RESENDS, flock=False
+        )
         self.sock.close()
-        self.sock = _Socket(local, client)
+        self._port = _Socket(local, client)
+        self.sock = cast(socket.socket, self._port)
         self.client = client
         self.folder = folder
         self.size = 0
@@ -78,13 +81,14 @@ class Transfer(TftpContextServer):
 
     def begin(self, request: TftpPacketRRQ) -> None:
         """Open the file and send its first block, or the options that were agreed on."""
-        self.metrics.start_time = time.time()
-        self.state = _ReadRequest(self).handle(request, *self.client)
+        self.metrics.start_time = time.time()  # type: ignore[assignment]
+        first = _ReadRequest(self)  # type: ignore[no-untyped-call]
+        self.state = first.handle(request, *self.client)
 
     def receive(self) -> None:
         """Handle one datagram of the client."""
-        data = self.sock.recv()
-        if data is None:
+        data = self._port.recv()
+        if data is None or self.state is None:
             return
         try:
             packet = self.factory.parse(data)
@@ -119,7 +123,7 @@ class Transfer(TftpContextServer):
     def refuse(self, refusal: Refused) -> None:
         """Tell the client the error that ends this."""
         text = refusal.text.encode("ascii", "replace")
-        self.sock.sendto(struct.pack("!HH", 5, refusal.code) + text + b"\0", self.client)
+        self._port.sendto(struct.pack("!HH", 5, refusal.code) + text + b"\0", self.client)
 
     @property
     def done(self) -> bool:
