@@ -29,6 +29,8 @@ class Behaviour:
     silent_at: str = ""
     drop_at: str = ""
     says: dict[str, str] = field(default_factory=dict)
+    asks_at: str = ""
+    question: str = ""
     garbage_at: str = ""
     endless_at: str = ""
     negotiates: bool = True
@@ -235,11 +237,10 @@ class Gateway:
             self.lines.append(line)
             if line == "exit":
                 return
-            if line == "enable":
-                await self._misbehave(terminal, line)
+            answer = await self._misbehave(terminal, line)
+            if answer is None and line == "enable":
                 mark = "#"
                 continue
-            answer = await self._misbehave(terminal, line)
             if answer is None:
                 answer = await self._obey(terminal, line)
             if self.how.pages:
@@ -274,6 +275,9 @@ class Gateway:
             raise _Hangs
         if how.drop_at and place.startswith(how.drop_at):
             raise ConnectionError
+        if how.asks_at and place.startswith(how.asks_at):
+            await terminal.say(how.question)
+            raise _Hangs
         if how.garbage_at and place.startswith(how.garbage_at):
             await terminal.say("".join(chr(n % 256) for n in range(7, 4000, 3)))
             raise _Hangs
@@ -307,13 +311,15 @@ class Gateway:
             self._sessions.add(task)
             return ""
         try:
-            content = await asyncio.to_thread(fetch, self._tftp_port, file, host=host, timeout=2)
+            content = await asyncio.to_thread(
+                fetch, self._tftp_port, file, host=host, timeout=1, attempts=2
+            )
         except TftpError as error:
             return f"% TFTP error {error.code}"
         except TimeoutError:
             return "% TFTP timed out"
         self._keep(file, target, content)
-        return "Transfer of %d bytes: done" % len(content)
+        return f"Transfer of {len(content)} bytes: done"
 
     async def _fetch_late(self, host: str, file: str, target: str) -> None:
         await asyncio.sleep(self.how.prompt_before_done)
