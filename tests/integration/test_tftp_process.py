@@ -101,8 +101,13 @@ def test_taken_port_is_told(folder: Path) -> None:
 
 
 def children(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in found if b"spawn_main" in cmdline(int(child))]
+    """TFTP children of a process, by whichever thread of it they were started."""
+    found = [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+    return [child for child in found if b"spawn_main" in cmdline(child)]
 
 
 def cmdline(pid: int) -> bytes:
