@@ -23,6 +23,8 @@ def open_configured_port(settings: Settings) -> socket.socket:
     root = settings.tftp_folder
     where = f"{settings.tftp_host} port {settings.tftp_port} (UDP)"
     try:
+        if settings.tftp_root is None:
+            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         root.mkdir(parents=True, exist_ok=True, mode=0o750)
         return open_port(settings.tftp_host, settings.tftp_port)
     except FileExistsError:

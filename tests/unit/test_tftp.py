@@ -23,6 +23,7 @@ import pytest
 from provisioning.tftp import transfer as transfer_module
 from provisioning.tftp.files import ServedFolder, mac_in
 from provisioning.tftp.limits import ClientLimits
+from provisioning.tftp.probe import answers
 from provisioning.tftp.server import TftpServer, open_port
 from provisioning.tftp.transfer import agreed_options
 from tests.support import eventually
@@ -597,6 +598,14 @@ def test_many_threads_and_an_attack_at_once(root: Path) -> None:
             stop.set()
             attacker.join()
     assert got == [CONTENT] * 200
+
+
+def test_probe(root: Path) -> None:
+    with serving(root) as server:
+        assert answers("127.0.0.1", server.port)
+    assert not answers("127.0.0.1", server.port)
+    with client(server.port) as mute:
+        assert not answers("127.0.0.1", mute.getsockname()[1], timeout=0.1)
 
 
 # --- the log --------------------------------------------------------------------------------------
