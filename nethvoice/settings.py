@@ -12,7 +12,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -47,12 +54,22 @@ def _logins(value: object) -> object:
     return {k: [v] if isinstance(v, str) else v for k, v in members.items()}
 
 
+def _login(value: SecretStr) -> SecretStr:
+    if ":" not in value.get_secret_value():
+        raise ValueError("a login is written user:password")
+    return value
+
+
 def _env(name: str, *others: str) -> AliasChoices:
     return AliasChoices(PREFIX + name, name.lower(), *others)
 
 
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
-Logins = Annotated[dict[str, list[SecretStr]], NoDecode, BeforeValidator(_logins)]
+Logins = Annotated[
+    dict[str, list[Annotated[SecretStr, AfterValidator(_login)]]],
+    NoDecode,
+    BeforeValidator(_logins),
+]
 """`user:password` by whose it is."""
 Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_words)]
 

@@ -41,6 +41,8 @@ class Behaviour:
     prompt_twice: bool = False
     asks_to_save: bool = True
     asks_to_restart: bool = True
+    restart_question: str = "Press 'yes' to restart, 'no' to cancel : "
+    farewell: str = ""
     prompt_before_done: float = 0.0
     refuses_connections: int = 0
     vanishes: bool = False
@@ -344,11 +346,12 @@ class Gateway:
                 if self.lines[-1] == "yes":
                     self.startup = b"the old one"
             if self.how.asks_to_restart:
-                await terminal.say("Press 'yes' to restart, 'no' to cancel : ")
+                await terminal.say(self.how.restart_question)
             await self._misbehave(terminal, "restart?")
             self.lines.append(await terminal.line())
             if self.lines[-1] != "yes":
                 return
+        await terminal.say(self.how.farewell)
         if self.how.never_restarts:
             raise _Hangs
         self.restarts += 1

@@ -32,8 +32,8 @@ _PROMPT = (
 
 _ERROR = re.compile(
     r"^\s*%|\b(?:errors?|fail(?:ed|ure)?|denied|refused|rejected|not (?:found|permitted|allowed)|"
-    r"no such|does not exist|invalid|illegal|unknown|unrecogni[sz]ed|time[d-]? ?out|unreachable|"
-    r"cannot|can't|unable|abort(?:ed)?|syntax|violation)\b",
+    r"no such|does not exist|time[d-]? ?out|unreachable|unable|abort(?:ed)?|illegal|violation|"
+    r"(?:unknown|invalid|unrecogni[sz]ed) (?:command|file|host|address|input|argument))\b",
     re.IGNORECASE,
 )
 _WAITS = re.compile(r"[>#$%:?)\]]\s*\Z")

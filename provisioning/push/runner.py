@@ -59,7 +59,7 @@ class Patience:
 
     connect: float = 10
     login: float = 15
-    command: float = 15
+    command: float = 20
     fetch: float = 45
     settle: float = 5
     restart: float = 15
@@ -235,7 +235,7 @@ class _Push:
         for attempt in range(1, _COMMIT_ATTEMPTS + 1):
             answer = await self._command(talk, line, seconds)
             if command.settles and not error_in(answer):
-                answer = await talk.listen(self.patience.settle, seconds)
+                answer = talk.prompt.sub("", await talk.listen(self.patience.settle, seconds))
             error = error_in(answer)
             if not error:
                 return
@@ -264,10 +264,14 @@ class _Push:
         line = restart.text
         in_order = list(restart.in_order)
         by_text = list(restart.by_text)
+        final = False
         for _ in range(_QUESTIONS):
             talk.send(line)
-            heard, said = await self._hear_restart(talk, bool(in_order or by_text))
-            if heard == "going" or (heard == CLOSED and (line == "yes" or not restart.asks)):
+            final = line == "yes" or not restart.asks
+            # One that need not ask may say anything; one that does waits after whatever it said.
+            question = _ANY_QUESTION if restart.asks else _QUESTION
+            heard, said = await self._hear_restart(talk, final, None if line == "yes" else question)
+            if final and heard in ("going", CLOSED):
                 return
             if heard == CLOSED:
                 raise talk.lost()
@@ -283,14 +287,19 @@ class _Push:
             if not line:
                 asked = talk.quote(said.split("\n")[-1])
                 raise UnexpectedAnswer(f"{self.address} asked '{asked}'")
-        if await self._has_gone(talk):
+        if final and await self._has_gone(talk):
             return
         raise DeviceSilent(f"{self.address} does not confirm that it restarts")
 
-    async def _hear_restart(self, talk: Conversation, may_ask: bool) -> tuple[str, str]:
-        patterns = {"going": _GOING, "prompt": talk.prompt}
-        if may_ask:
-            patterns["question"] = _ANY_QUESTION
+    async def _hear_restart(
+        self, talk: Conversation, final: bool, question: re.Pattern[str] | None
+    ) -> tuple[str, str]:
+        patterns = {}
+        if question is not None:
+            patterns["question"] = question
+        if final:
+            patterns["going"] = _GOING
+        patterns["prompt"] = talk.prompt
         try:
             return await talk.until(patterns, self.patience.restart, quiet=0.3)
         except (DeviceSilent, UnexpectedAnswer):
@@ -306,7 +315,7 @@ class _Push:
 
 def _answer(question: str, by_text: list[tuple[str, str]], in_order: list[str]) -> str:
     """The answer to a question about the restart; each is given once. Empty: there is none."""
-    asked = question.strip().split("\n\n")[-1]
+    asked = question[-300:]
     for number, (pattern, answer) in enumerate(by_text):
         if re.search(pattern, asked, re.IGNORECASE):
             del by_text[number]

@@ -61,6 +61,18 @@ def serve(settings: Settings, sock: socket.socket) -> None:
     server.run(None if parent is None else parent.sentinel)
 
 
+def _open_some_port(settings: Settings) -> socket.socket:
+    """As `open_configured_port`; but nobody has chosen the default, so another will do when a
+    second service runs on this host."""
+    try:
+        return open_configured_port(settings)
+    except SettingsError as error:
+        if "tftp_port" in settings.model_fields_set:
+            raise
+        log.warning("TFTP takes a free port: %s", error)
+        return open_configured_port(settings.model_copy(update={"tftp_port": 0}))
+
+
 def _child(settings: Settings, sock: socket.socket) -> None:
     logs.configure(settings.log_level, settings.log_format)
     serve(settings, sock)
@@ -72,7 +84,7 @@ class TftpProcess:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._sock = open_configured_port(settings)
+        self._sock = _open_some_port(settings)
         self.port = int(self._sock.getsockname()[1])
         self._stopping = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="tftp", daemon=True)

@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from nethvoice.settings import Settings, SettingsError
+from provisioning.tftp.process import TftpProcess
 from tests.processes import free_port
 from tests.support import eventually
 from tests.tftp_client import TftpError, fetch
@@ -98,6 +100,23 @@ def test_taken_port_is_told(folder: Path) -> None:
             assert running.process.wait(60) == 1
             assert "Address already in use" in running.written
             assert "Traceback" not in running.written
+
+
+def test_taken_default_port(tmp_path: Path) -> None:
+    """Two services on one host: only a port that somebody chose is insisted on."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 6969))
+        settings = Settings(data_dir=tmp_path, tftp_host="127.0.0.1")
+        beside = TftpProcess(settings)
+        try:
+            assert beside.port != 6969
+        finally:
+            beside.stop()
+        chosen = Settings(data_dir=tmp_path, tftp_host="127.0.0.1", tftp_port=6969)
+        with pytest.raises(SettingsError, match="in use"):
+            TftpProcess(chosen)
+        return
+    pytest.skip("port 6969 is in use here")
 
 
 def children(pid: int) -> list[int]:

@@ -185,6 +185,28 @@ def test_trinity_that_does_not_ask(tftp: int) -> None:
     assert gateway.restarts == 1
 
 
+@pytest.mark.parametrize("family", ["smartware", "trinity"])
+@pytest.mark.parametrize(
+    "question", ["Reload now? (y/n) ", "System restarting, are you sure?", "Proceed [yes/no]: "]
+)
+def test_questions_about_the_restart(tftp: int, family: str, question: str) -> None:
+    how = Behaviour(asks_to_save=False, restart_question=question)
+    with Gateway(family, tftp, how) as gateway:
+        run(gateway)
+    assert gateway.lines[-2:] == ["reload", "yes"]
+    assert gateway.restarts == 1
+
+
+@pytest.mark.parametrize("family", ["smartware", "vega"])
+@pytest.mark.parametrize("farewell", ["The system is going down\r\n", "Restarting (please wait)"])
+def test_gateway_that_says_that_it_goes(tftp: int, family: str, farewell: str) -> None:
+    """Its word is enough: some never end the connection."""
+    how = Behaviour(farewell=farewell, never_restarts=True, asks_to_save=False)
+    with Gateway(family, tftp, how) as gateway:
+        run(gateway)
+    assert gateway.startup == CONTENT
+
+
 def test_login_that_is_privileged_already(tftp: int) -> None:
     with Gateway("smartware", tftp, Behaviour(privileged_login=True)) as gateway:
         run(gateway)
@@ -373,7 +395,8 @@ def test_texts_that_tell_of_errors() -> None:
         "connection timed out",
         "request timeout",
         "Permission denied",
-        "invalid value",
+        "Invalid command",
+        "unknown host",
         "access violation",
         "2 errors",
     ):
@@ -386,6 +409,7 @@ def test_texts_that_tell_of_errors() -> None:
         "no error",
         "########## 50 %",
         "terror, faille",
+        "unknown parameter .users.1.radius ignored",
     ):
         assert not error_in(f"Loading...\r\n{text}\r\n"), text
 
