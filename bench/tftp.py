@@ -1,5 +1,9 @@
 """Files per second of `nethvoice tftp` beside Debian's tftpd-hpa, with the same client and the same
-files in the same run."""
+files in the same run.
+
+tftpd-hpa has a process for each transfer: on a machine that is busy otherwise it gets a larger part
+of the processors, and the ratios are lower than on an idle one.
+"""
 
 import contextlib
 import os
