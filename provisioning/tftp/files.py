@@ -14,7 +14,8 @@ ACCESS_VIOLATION = 2
 ILLEGAL_OPERATION = 4
 """Error codes of RFC 1350, section 5."""
 
-MAX_NETASCII = 4 << 20
+MAX_NETASCII = 256 << 10
+"""Bytes of a file that is converted, which takes memory for each client that asks."""
 
 _NAME = re.compile(r"[A-Za-z0-9_$%@+=,~-][A-Za-z0-9._$%@+=,~ -]{0,254}")
 _MAC = re.compile(r"(?:cfg)?([0-9A-F]{12})(?:config|script|[^0-9A-Z]|\Z)", re.IGNORECASE)

@@ -19,7 +19,7 @@ MIN_BLOCK, MAX_BLOCK = 8, 65464
 """Limits of the option blksize, RFC 2348."""
 
 _RESENDS = 4
-_RESENDS_BEFORE_FIRST_HEADER = 2
+_RESENDS_BEFORE_FIRST_ACK = 2
 _LONGEST = 900.0
 _MAX_PACKET = 2048
 _HEADER = struct.Struct("!HH")
@@ -135,7 +135,7 @@ class Transfer(TftpContextServer):
             raise Ended("the client is too slow")
         if self.state is None or now - self._progress_at <= self.timeout:
             return
-        resends = _RESENDS if self.acknowledged else _RESENDS_BEFORE_FIRST_HEADER
+        resends = _RESENDS if self.acknowledged else _RESENDS_BEFORE_FIRST_ACK
         if self.retry_count >= resends:
             raise Ended("the client is silent")
         self.retry_count += 1

@@ -122,7 +122,7 @@ def curl(port: int, name: str, *options: str) -> subprocess.CompletedProcess[byt
 @needs_tftp
 @pytest.mark.parametrize("mode", ["binary", "netascii"])
 def test_debian_client(server: Running, root: Path, tmp_path: Path, mode: str) -> None:
-    (root / "big.bin").write_bytes(os.urandom(300_000))
+    (root / "big.bin").write_bytes(os.urandom(200_000))
     for name in (NAME, NAME.lower(), "big.bin"):
         target = tmp_path / "got"
         assert tftp_hpa(server.port, "get", name, str(target), mode=mode) == ""
@@ -240,6 +240,12 @@ def test_empty_file(server: Running, root: Path) -> None:
 def test_netascii_keeps_every_byte(server: Running) -> None:
     carried = fetch(server.port, NAME, mode="netascii")
     assert carried.replace(b"\r\n", b"\n").replace(b"\r\0", b"\r") == CONTENT
+
+
+def test_netascii_has_a_limit(server: Running, root: Path) -> None:
+    (root / "firmware.bin").write_bytes(bytes(300_000))
+    assert error_in(ask(server.port, request("firmware.bin", mode="netascii"))) == 4
+    assert len(fetch(server.port, "firmware.bin", blksize=65464)) == 300_000
 
 
 def test_answers_come_from_the_address_that_was_asked(root: Path) -> None:
