@@ -21,6 +21,7 @@ from nethvoice.pbx import administrators, app_migration
 from nethvoice.problems import Problem
 from nethvoice.settings import PREFIX, Settings, SettingsError, load_settings
 from nethvoice.system import System
+from provisioning.tftp import process as tftp_process
 
 
 class _Group(click.Group):
@@ -60,7 +61,8 @@ def _system() -> Iterator[System]:
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Server processes.")
-def serve(host: str | None, port: int | None, workers: int | None) -> None:
+@click.option("--tftp", "with_tftp", is_flag=True, help="Serve device files by TFTP as well.")
+def serve(host: str | None, port: int | None, workers: int | None, with_tftp: bool) -> None:
     """Serve the API; the first start makes tables, secret and administrator."""
     for name, value in (("HOST", host), ("PORT", port), ("WORKERS", workers)):
         if value is not None:
@@ -71,7 +73,16 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     settings.refuse_public_default()
     if settings.workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(dir=settings.run_folder, prefix="metrics-")
-    _announce(settings, made)
+    beside = tftp_process.TftpProcess(settings) if with_tftp else None
+    _announce(settings, made, None if beside is None else beside.port)
+    try:
+        _serve_api(settings)
+    finally:
+        if beside is not None:
+            beside.stop()
+
+
+def _serve_api(settings: Settings) -> None:
     uvicorn.run(
         "nethvoice.app:create",
         factory=True,
@@ -91,7 +102,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     )
 
 
-def _announce(settings: Settings, made: first_start.Made) -> None:
+def _announce(settings: Settings, made: first_start.Made, tftp_port: int | None) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"http://{host}:{settings.port}{settings.base_path}"
     lines = [
@@ -100,6 +111,8 @@ def _announce(settings: Settings, made: first_start.Made) -> None:
         f"  console   {base}/ui/",
         f"  secret    {first_start.where_the_secret_is(settings)}",
     ]
+    if tftp_port is not None:
+        lines.append(f"  TFTP      port {tftp_port}, files of {settings.tftp_folder}")
     password = settings.data_dir / "admin-password"
     if made.administrator or password.exists():
         name = first_start.FIRST_ADMINISTRATOR
@@ -108,6 +121,22 @@ def _announce(settings: Settings, made: first_start.Made) -> None:
         elif password.exists():
             lines.append(f"  admin     {name}, first password in {password}")
     click.echo("\n".join(lines), err=True)
+
+
+@main.command()
+@click.option("--host", help="IPv4 address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="UDP port; 0 takes a free one.")
+@click.option(
+    "--root", type=click.Path(file_okay=False, path_type=Path), help="Folder of device files."
+)
+def tftp(host: str | None, port: int | None, root: Path | None) -> None:
+    """Serve device files by TFTP, read-only."""
+    for name, value in (("HOST", host), ("PORT", port), ("ROOT", root)):
+        if value is not None:
+            os.environ[f"{PREFIX}TFTP_{name}"] = str(value)
+    settings = load_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    tftp_process.serve(settings, tftp_process.open_configured_port(settings))
 
 
 @main.command()
@@ -187,6 +216,8 @@ def _shown(value: object) -> str:
         return "********" if value.get_secret_value() else ""
     if value is None:
         return ""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: ********" for name in value)
     if isinstance(value, list):
         return orjson.dumps([str(item) for item in value]).decode()
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -15,6 +15,7 @@ from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
 from nethvoice.system import System
 from provisioning.hosts import scan_command
+from provisioning.tftp import probe
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ def examine(settings: Settings, *, retry_parked: bool = False) -> Iterator[Findi
         yield _directory(system)
         yield _scanner(settings)
         yield _outbox(system, retry=retry_parked)
+        yield from _device_files(settings)
     finally:
         system.stop()
 
@@ -87,6 +89,34 @@ def _folders(settings: Settings) -> Iterator[Finding]:
             "note",
             f"this host has {pbx}, but mailboxes are written to {conf}",
             f"set {PREFIX}ASTERISK_ETC_DIR={pbx}",
+        )
+
+
+def _device_files(settings: Settings) -> Iterator[Finding]:
+    root = settings.tftp_folder
+    if root.is_dir() and not os.access(root, os.W_OK):
+        mend = "let the service's user write there"
+        yield Finding("TFTP_ROOT", "fail", f"{root} cannot be written", mend)
+    else:
+        missing = "" if root.is_dir() else ", made with the first file"
+        yield Finding("TFTP_ROOT", "ok", f"{root}{missing}")
+    usual = Path("/var/lib/tftpboot")
+    if settings.tftp_root is None and usual.is_dir():
+        yield Finding(
+            "TFTP_ROOT",
+            "note",
+            f"this host has {usual}, but device files are written to {root}",
+            f"set {PREFIX}TFTP_ROOT={usual}",
+        )
+    ports = [port for port in (settings.tftp_port, 69) if probe.answers("127.0.0.1", port)]
+    if ports:
+        yield Finding("TFTP", "ok", f"a server answers on port {ports[0]}")
+    else:
+        yield Finding(
+            "TFTP",
+            "note",
+            f"no server answers on port {settings.tftp_port} or 69 of this host",
+            "run 'nethvoice tftp', or let dnsmasq or tftpd-hpa serve the folder",
         )
 
 

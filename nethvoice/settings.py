@@ -12,7 +12,14 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -42,12 +49,32 @@ def _words(value: object) -> object:
     return value
 
 
+def _logins(value: object) -> object:
+    """Accept a JSON object, from the environment, and one login in place of a list of them."""
+    members = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(members, dict):
+        return members
+    return {k: [v] if isinstance(v, str) else v for k, v in members.items()}
+
+
+def _login(value: SecretStr) -> SecretStr:
+    if ":" not in value.get_secret_value():
+        raise ValueError("a login is written user:password")
+    return value
+
+
 def _env(name: str, *others: str) -> AliasChoices:
     return AliasChoices(PREFIX + name, name.lower(), *others)
 
 
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Paths = Annotated[list[Path], NoDecode, BeforeValidator(_words)]
+Logins = Annotated[
+    dict[str, list[Annotated[SecretStr, AfterValidator(_login)]]],
+    NoDecode,
+    BeforeValidator(_logins),
+]
+"""`user:password` by whose it is."""
 Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_words)]
 
 
@@ -145,6 +172,17 @@ class Settings(BaseSettings):
     dhcp_leases: Paths = Field(
         default_factory=list, description="Leases files of dnsmasq or ISC dhcpd, for host names"
     )
+    tftp_root: Path | None = Field(None, description="Folder of device files")
+    tftp_host: str = Field("0.0.0.0", description="IPv4 address of `nethvoice tftp`")  # noqa: S104
+    tftp_port: int = Field(6969, ge=0, le=65535, description="UDP port; 0 takes a free one")
+    tftp_transfers: int = Field(1000, ge=1, description="Transfers at once")
+    tftp_client_transfers: int = Field(250, ge=1, description="Transfers at once to one address")
+    tftp_client_failures: int = Field(
+        300, ge=1, description="Failed requests a minute after which an address is ignored"
+    )
+    gateway_logins: Logins = Field(
+        default_factory=dict, description="Logins for the push, by MAC address, family or vendor"
+    )
 
     proxy_ip: str | None = Field(None, validation_alias=_env("PROXY_IP", "PROXY_IP"))
     proxy_port: int | None = Field(None, validation_alias=_env("PROXY_PORT", "PROXY_PORT"))
@@ -217,6 +255,11 @@ class Settings(BaseSettings):
     def voicemail_spool(self) -> Path:
         """Folder of recorded messages, `<context>/<mailbox>` below it."""
         return (self.asterisk_spool_dir or self.data_dir / "spool") / "voicemail"
+
+    @property
+    def tftp_folder(self) -> Path:
+        """Folder of the files that devices fetch."""
+        return self.tftp_root or self.data_dir / "tftpboot"
 
     @property
     def secret_file(self) -> Path:

@@ -96,3 +96,25 @@ def test_the_public_default_secret(host: str, public: bool) -> None:
 def test_without_a_secret_there_is_no_service(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nethvoice init"):
         _ = Settings(data_dir=tmp_path / "empty").shared_secret
+
+
+def test_gateway_logins(monkeypatch: Env, tmp_path: Path) -> None:
+    text = '{"Patton": "admin:pa:ss", "00:A0:BA:00:00:01": ["a:b", ".:"]}'
+    monkeypatch.setenv("NETHVOICE_GATEWAY_LOGINS", text)
+    logins = load_settings().gateway_logins
+    assert [x.get_secret_value() for x in logins["Patton"]] == ["admin:pa:ss"]
+    assert [x.get_secret_value() for x in logins["00:A0:BA:00:00:01"]] == ["a:b", ".:"]
+    assert "pa:ss" not in repr(logins)
+    monkeypatch.delenv("NETHVOICE_GATEWAY_LOGINS")
+    file = tmp_path / "conf.toml"
+    file.write_text('[gateway_logins]\nvega = "admin:x"\n')
+    monkeypatch.setenv("NETHVOICE_CONFIG", str(file))
+    assert list(load_settings().gateway_logins) == ["vega"]
+
+
+@pytest.mark.parametrize("text", ['{"vega": "nosecret"}', "vega", '["a:b"]', '{"vega": 1}'])
+def test_gateway_logins_that_are_none(monkeypatch: Env, text: str) -> None:
+    monkeypatch.setenv("NETHVOICE_GATEWAY_LOGINS", text)
+    with pytest.raises(SettingsError, match="GATEWAY_LOGINS") as caught:
+        load_settings()
+    assert "nosecret" not in str(caught.value)
