@@ -59,6 +59,13 @@ from nethvoice.store.tables.service import (
     rest_state,
     rest_tasks,
 )
+from nethvoice.store.tables.system import (
+    kvstore_sipsettings,
+    rest_phone_reboots,
+    rest_wizard,
+    soundlang_packages,
+    soundlang_settings,
+)
 from nethvoice.store.tables.trunking import (
     iax,
     kvstore_nethcti3,
@@ -91,6 +98,7 @@ __all__ = [
     "gateway_models",
     "iax",
     "kvstore_nethcti3",
+    "kvstore_sipsettings",
     "kvstore_voicemail",
     "meetme",
     "miscapps",
@@ -116,6 +124,7 @@ __all__ = [
     "rest_login_failures",
     "rest_notifies",
     "rest_outbox",
+    "rest_phone_reboots",
     "rest_pjsip_providers",
     "rest_pjsip_trunks_custom_flags",
     "rest_pjsip_trunks_defaults",
@@ -125,8 +134,11 @@ __all__ = [
     "rest_tasks",
     "rest_tftp_requests",
     "rest_users",
+    "rest_wizard",
     "ringgroups",
     "sip",
+    "soundlang_packages",
+    "soundlang_settings",
     "trunk_dialpatterns",
     "trunks",
     "user_settings",
