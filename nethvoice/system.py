@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 NUMBERS = "nethvoice.numbers"
 """Lock of everything that gives out or takes back extension numbers."""
 
+SETTINGS = "nethvoice.settings"
+"""Lock of what belongs to the whole system: addresses, languages, switches."""
+
 _ROUNDS_BETWEEN_SWEEPS = 6
 
 

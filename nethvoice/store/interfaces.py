@@ -2,7 +2,7 @@
 
 import re
 import socket
-from ipaddress import IPv4Address, IPv4Interface, ip_address
+from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 import psutil
@@ -67,12 +67,3 @@ def _default_gateways() -> list[IPv4Address]:
 
 
 _LITTLE = socket.htonl(1) != 1
-
-
-def is_ip(text: str) -> bool:
-    """True for an IPv4 or IPv6 address without a zone."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return "%" not in text

@@ -5,6 +5,7 @@ makers' protocols; we tell it `PUT /providers/<provider>/<MAC>`.
 """
 
 import logging
+from typing import Any
 
 import orjson
 
@@ -80,7 +81,7 @@ class RedirectGateway:
         )
 
 
-def _members(body: bytes) -> dict[str, str]:
+def _members(body: bytes) -> dict[str, Any]:
     """What the gateway says about itself, whatever it sent."""
     try:
         data = orjson.loads(body)
