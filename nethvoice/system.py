@@ -80,6 +80,7 @@ class System:
     def _after_reload(self, report: Report) -> None:
         self.restarts.carry_out(report)
         if self.middleware is not None:
+            report.phase("telling other services", 90)
             self.middleware.notify(report)
 
     def _cti_database(self) -> Database:

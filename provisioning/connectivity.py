@@ -5,7 +5,9 @@ import re
 import socket
 import time
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Literal
 
+from nethvoice import bodies
 from nethvoice.problems import Problem, bad_request
 from nethvoice.store import outgoing
 from nethvoice.store.state import get_state, set_state
@@ -45,7 +47,7 @@ def ping_value(system: System) -> int:
     return int(stored)
 
 
-async def check_host(system: System, host: str | None, scheme: str | None) -> dict[str, bool | str]:
+async def check_host(system: System, host: str | None, scheme: str | None) -> bodies.Connectivity:
     """Ask the host for our own ping value, and again with its certificate verified.
 
     Raises Problem 400 with the reason in `message` for what is no host that phones could use.
@@ -74,7 +76,7 @@ def _refused(text: str) -> Problem:
     return bad_request(text, message=text)
 
 
-def _kind(host: str) -> str | None:
+def _kind(host: str) -> Literal["IP", "FQDN"] | None:
     """`IP` or `FQDN`, None for neither and for hosts that a phone cannot mean."""
     if _DOTTED.fullmatch(host):
         try:

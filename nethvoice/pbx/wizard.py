@@ -4,6 +4,7 @@ import re
 
 from sqlalchemy import delete, insert, select
 
+from nethvoice import bodies
 from nethvoice.problems import bad_request, unprocessable
 from nethvoice.store import tables as t
 from nethvoice.store.hooks import run_hook
@@ -18,10 +19,11 @@ _TRUE = ("1", "true", "on", "yes")
 _FALSE = ("0", "false", "off", "no", "")
 
 
-def get_mode(system: System) -> str:
+def get_mode(system: System) -> bodies.Mode:
     """`legacy` (a directory on this system), `uc`, or `unknown` until one is chosen."""
     with system.read() as connection:
-        return get_state(connection, MODE) or "unknown"
+        stored = get_state(connection, MODE)
+    return {"result": "legacy" if stored == "legacy" else "uc" if stored else "unknown"}
 
 
 def set_mode(system: System, mode: str | None) -> str:

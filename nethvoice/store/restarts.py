@@ -55,6 +55,7 @@ class Restarts:
         if self._restarted_since(stored):
             self._forget(stored)
             return
+        report.phase("restarting Asterisk when no call is up", 80)
         try:
             self._ami.action("Command", {"Command": COMMAND}, timeout=10.0)
         except (AmiUnavailable, AmiRefused) as error:
