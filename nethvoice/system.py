@@ -19,7 +19,6 @@ from nethvoice.store.known_keys import KnownKeys
 from nethvoice.store.mailboxes import MailboxFiles
 from nethvoice.store.middleware import Middleware
 from nethvoice.store.outbox import Outbox, Target
-from nethvoice.store.redirect_gateway import RedirectGateway
 from nethvoice.store.restarts import Restarts
 from nethvoice.store.schedule import Periodic
 from nethvoice.store.tasks import HEARTBEAT, Report, TaskEngine
@@ -52,7 +51,6 @@ class System:
         self.tasks = TaskEngine(self.database)
         self.known_keys = KnownKeys()
         self.middleware = _middleware(settings)
-        self.redirect_gateway = _redirect_gateway(settings)
         self.restarts = Restarts(self.database, self.ami, by_hand=bool(settings.reload_command))
         self.apply = ApplyWorker(
             self.database,
@@ -184,15 +182,6 @@ def _middleware(settings: Settings) -> Middleware | None:
     if settings.middleware_port is None or token is None:
         return None
     return Middleware(settings.middleware_port, token.get_secret_value())
-
-
-def _redirect_gateway(settings: Settings) -> RedirectGateway:
-    return RedirectGateway(
-        settings.rps_url,
-        settings.rps_username,
-        settings.rps_password.get_secret_value(),
-        settings.rps_timeout,
-    )
 
 
 def _crontab(settings: Settings, database: Database) -> RebootCrontab | None:

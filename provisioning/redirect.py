@@ -7,6 +7,7 @@ from importlib.resources import files
 import yaml
 
 from nethvoice.problems import bad_request
+from nethvoice.store.redirect_gateway import RedirectGateway
 from nethvoice.system import System
 from provisioning.mac_vendors import OVERLAY_NAME, normalise_mac, vendor_of
 
@@ -27,13 +28,20 @@ async def register_phone(system: System, mac: str, url: str | None, crc: str | N
         raise bad_request("url is required")
     if crc and not _CRC.fullmatch(crc):
         raise bad_request("crc must be four letters or digits", error="invalid_mac-id_crc_format")
-    vendor = vendor_of(address, system.settings.data_dir / OVERLAY_NAME)
-    provider = {**_shipped(), **system.settings.rps_providers}.get(vendor or "")
+    settings = system.settings
+    vendor = vendor_of(address, settings.data_dir / OVERLAY_NAME)
+    provider = {**_shipped(), **settings.rps_providers}.get(vendor or "")
     if provider is None:
         named = f"phones of {vendor}" if vendor else "phones of unknown makers"
         raise bad_request(f"{named} have no redirect service", error="provider_not_supported")
+    gateway = RedirectGateway(
+        settings.rps_url,
+        settings.rps_username,
+        settings.rps_password.get_secret_value(),
+        settings.rps_timeout,
+    )
     hyphens = address.replace(":", "-")
-    await system.redirect_gateway.register(provider, hyphens, url, crc.upper() if crc else None)
+    await gateway.register(provider, hyphens, url, crc.upper() if crc else None)
 
 
 @functools.cache
