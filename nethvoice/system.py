@@ -76,7 +76,7 @@ class System:
         return targets
 
     def _after_reload(self, report: Report) -> None:
-        self.restarts.carry_out(report)
+        self.restarts.reloaded(report)
         if self.middleware is not None:
             report.phase("telling other services", 90)
             self.middleware.notify(report)
@@ -158,6 +158,7 @@ class System:
             try:
                 self.tasks.heartbeat()
                 self.apply.heartbeat()
+                self.restarts.carry_out()
                 if self.outbox.pending().waiting:
                     self.outbox.drain()
                 if rounds % _ROUNDS_BETWEEN_SWEEPS == 0:

@@ -2,7 +2,7 @@
 
 import re
 import socket
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from pathlib import Path
 
 import psutil
@@ -10,6 +10,9 @@ import psutil
 from nethvoice.settings import HostNetwork
 
 _ROUTES = Path("/proc/net/route")
+_PRIVATE = [IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
+"""Address space of local networks (RFC 1918)."""
+
 _VIRTUAL = re.compile(r"lo|(docker|br-|veth|virbr|cni|cali|flannel|podman|tun|tap|wg|ppp).*")
 """Loopback, tunnels, and what container and virtual machine hosts make for themselves."""
 
@@ -39,7 +42,7 @@ def lan_networks() -> dict[str, HostNetwork]:
 
 def _network(interface: IPv4Interface, gateways: list[IPv4Address]) -> HostNetwork | None:
     address = interface.ip
-    if not address.is_private or address.is_loopback or address.is_link_local:
+    if not any(address in network for network in _PRIVATE):
         return None
     gateway = next((item for item in gateways if item in interface.network), address)
     return HostNetwork(

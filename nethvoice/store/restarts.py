@@ -1,14 +1,15 @@
 """Restarting Asterisk when no call is up: what a reload does not bring into force.
 
 PJSIP transports keep the addresses they were made with until Asterisk starts anew. The need is
-kept in `rest_state`, so that it outlives us and several changes cause one restart.
+kept in `rest_state`, so that it outlives us, and several changes in a row cause one restart.
 """
 
 import logging
 import time
+from dataclasses import asdict, dataclass, replace
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, delete
+from sqlalchemy import Connection, delete
 
 from nethvoice.store.ami import AmiClient, AmiRefused, AmiUnavailable
 from nethvoice.store.database import Database
@@ -22,10 +23,27 @@ log = logging.getLogger(__name__)
 KEYWORD = "asterisk_restart"
 COMMAND = "core restart when convenient"
 
+SETTLED_AFTER = 5.0
+"""Seconds without another change; the wizard sends two at once."""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """`at` is when it was made (Unix seconds). It is `ready` once its change is reloaded. `since`
+    is when Asterisk had started at our last try, `refused` that it did not let us."""
+
+    at: float
+    ready: bool = False
+    since: str | None = None
+    refused: bool = False
+
+    def text(self) -> str:
+        return orjson.dumps(asdict(self)).decode()
+
 
 def want_restart(connection: Connection) -> None:
-    """Note that Asterisk is to be restarted after the next reload."""
-    set_state(connection, KEYWORD, orjson.dumps({"at": time.time(), "since": None}).decode())
+    """Note that Asterisk is to be restarted once this change is reloaded."""
+    set_state(connection, KEYWORD, _Wish(time.time()).text())
 
 
 class Restarts:
@@ -39,41 +57,57 @@ class Restarts:
 
     def wanted(self) -> bool:
         """True while Asterisk still runs with old values and nobody restarted it."""
-        stored = self._stored()
-        return stored is not None and not self._restarted_since(stored)
+        wish = self._wish()
+        return wish is not None and not self._restarted_since(wish)
 
-    def carry_out(self, report: Report) -> None:
-        """Request the restart if one is wanted; failures leave it wanted and fail nothing."""
-        stored = self._stored()
-        if stored is None:
+    def reloaded(self, report: Report) -> None:
+        """Changes so far are reloaded: a restart that waits for that may come."""
+        wish = self._wish()
+        if wish is None:
             return
-        if self._ami is None:
-            if not self._by_hand:
-                self._forget(stored)
-            report.write("restart Asterisk for the change to take effect")
+        if self._ami is None and not self._by_hand:
+            self._forget(wish)
+        else:
+            self._replace(wish, replace(wish, ready=True, refused=False))
+        report.write("Asterisk is to restart when no call is up")
+
+    def carry_out(self) -> None:
+        """Request the restart if one is due; called every few seconds."""
+        wish = self._wish()
+        if wish is None or not wish.ready or self._ami is None:
             return
-        if self._restarted_since(stored):
-            self._forget(stored)
+        if self._restarted_since(wish):
+            self._forget(wish)
             return
-        report.phase("restarting Asterisk when no call is up", 80)
+        if wish.refused or time.time() - wish.at < SETTLED_AFTER:
+            return
+        since = self._running_since()
+        if since is None:
+            return
+        mine = replace(wish, since=since)
+        # Else another process is at it, or another change was made.
+        if mine == wish or self._replace(wish, mine):
+            self._request(self._ami, mine)
+
+    def _request(self, ami: AmiClient, mine: _Wish) -> None:
         try:
-            self._ami.action("Command", {"Command": COMMAND}, timeout=10.0)
-        except (AmiUnavailable, AmiRefused) as error:
-            log.warning("Asterisk must be restarted, but did not let us", extra={"reason": error})
-            report.write(f"Asterisk must be restarted: {error}")
-            self._remember(stored)
+            ami.action("Command", {"Command": COMMAND}, timeout=10.0)
+        except AmiUnavailable:
+            return  # perhaps it restarts already; its time of start will tell
+        except AmiRefused as error:
+            log.warning("Asterisk must be restarted by hand", extra={"reason": error.message})
+            self._replace(mine, replace(mine, refused=True))
             return
-        self._forget(stored)
-        report.write("Asterisk restarts as soon as no call is up")
+        log.info("Asterisk restarts as soon as no call is up")
+        self._forget(mine)
 
-    def _stored(self) -> str | None:
+    def _wish(self) -> _Wish | None:
         with self._database.read() as connection:
-            return get_state(connection, KEYWORD)
+            text = get_state(connection, KEYWORD)
+        return _Wish(**orjson.loads(text)) if text else None
 
-    def _restarted_since(self, stored: str) -> bool:
-        """Asterisk's own time of start tells, compared with the one it had at our last try."""
-        before = orjson.loads(stored)["since"]
-        return before is not None and self._running_since() not in (None, before)
+    def _restarted_since(self, wish: _Wish) -> bool:
+        return wish.since is not None and self._running_since() not in (None, wish.since)
 
     def _running_since(self) -> str | None:
         if self._ami is None:
@@ -84,19 +118,13 @@ class Restarts:
             return None
         return f"{status.get('CoreStartupDate')} {status.get('CoreStartupTime')}"
 
-    def _remember(self, stored: str) -> None:
-        since = self._running_since()
-        if since is None:
-            return
-        value = orjson.dumps({**orjson.loads(stored), "since": since}).decode()
+    def _replace(self, wish: _Wish, new: _Wish) -> bool:
+        """False when the wish is not the stored one any more."""
+        where = (rest_state.c.keyword == KEYWORD) & (rest_state.c.value == wish.text())
         with self._database.write() as connection:
-            change_rows(connection, rest_state, self._is(stored), {"value": value})
+            return change_rows(connection, rest_state, where, {"value": new.text()}) > 0
 
-    def _forget(self, stored: str) -> None:
-        """Unless another change has asked meanwhile: its own reload is still to come."""
+    def _forget(self, wish: _Wish) -> None:
+        where = (rest_state.c.keyword == KEYWORD) & (rest_state.c.value == wish.text())
         with self._database.write() as connection:
-            connection.execute(delete(rest_state).where(self._is(stored)))
-
-    @staticmethod
-    def _is(stored: str) -> ColumnElement[bool]:
-        return (rest_state.c.keyword == KEYWORD) & (rest_state.c.value == stored)
+            connection.execute(delete(rest_state).where(where))
