@@ -30,7 +30,8 @@ def set_external_sips(system: System, status: str) -> None:
 
     Raises Problem 500 when the hook fails; the stored value is the old one then.
     """
-    _carry_out(system, EXTERNAL_SIPS, status, system.settings.hook_external_sips)
+    hook = system.settings.hook_external_sips
+    _carry_out(system, EXTERNAL_SIPS, status, "HOOK_EXTERNAL_SIPS", hook)
 
 
 def get_conference_url(system: System) -> str:
@@ -48,7 +49,8 @@ def set_conference_url(system: System, url: str) -> None:
     if url and not _is_address(url):
         text = "url must be a host name or an http(s) URL"
         raise bad_request(text, message=text)
-    _carry_out(system, CONFERENCE_URL, url, system.settings.hook_conference)
+    hook = system.settings.hook_conference
+    _carry_out(system, CONFERENCE_URL, url, "HOOK_CONFERENCE", hook)
 
 
 def _is_address(text: str) -> bool:
@@ -61,12 +63,12 @@ def _is_address(text: str) -> bool:
     return host.startswith("[") or host.replace(".", "").isdigit() or is_host_name(host)
 
 
-def _carry_out(system: System, keyword: str, value: str, hook: Sequence[str]) -> None:
+def _carry_out(system: System, keyword: str, value: str, name: str, hook: Sequence[str]) -> None:
     """Run the hook, then store. It runs for an unchanged value too, which repairs what it did."""
     try:
         # Of two callers, the one that is stored last must also be the one carried out last.
         with system.database.lock(f"nethvoice.{keyword}"):
-            run_hook(hook, value, system.settings.hook_timeout)
+            run_hook(name, hook, value, timeout=system.settings.hook_timeout)
             with system.change(SETTINGS) as unit:
                 set_state(unit.conn, keyword, value)
     except LockBusy:

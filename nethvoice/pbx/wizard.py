@@ -54,7 +54,10 @@ def set_wizard(system: System, step: str | int | None, status: str | bool | int 
     before = get_wizard(system)
     if not active and before and before[0]["status"] == "true":
         last = number if number is not None else before[0]["step"]
-        run_hook(system.settings.hook_wizard_done, str(last), system.settings.hook_timeout)
+        settings = system.settings
+        run_hook(
+            "HOOK_WIZARD_DONE", settings.hook_wizard_done, str(last), timeout=settings.hook_timeout
+        )
     table = t.rest_wizard
     with system.change(SETTINGS) as unit:
         rows = unit.conn.execute(select(table.c.step).order_by(table.c.step)).all()

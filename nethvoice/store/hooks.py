@@ -14,25 +14,27 @@ log = logging.getLogger(__name__)
 _OUTPUT_IN_LOG = 500
 
 
-def run_hook(command: Sequence[str], value: str, timeout: float) -> None:
-    """Run a hook with `value` as its last argument; an empty `command` is no hook.
+SECONDS = 30.0
+
+
+def run_hook(name: str, command: Sequence[str], *arguments: str, timeout: float = SECONDS) -> None:
+    """Run the hook of setting `name` with `arguments` added; an empty `command` is no hook.
 
     Raises Problem 500 when it cannot be run, ends with another code than 0, or takes longer than
     `timeout` seconds; then all that it started is ended. What it printed goes to the log only.
     """
     if not command:
         return
-    arguments = [*command, value]
     try:
         process = subprocess.Popen(
-            arguments,
+            [*command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     except OSError as error:
-        raise _failed(command, f"it cannot be run: {error.strerror}") from None
+        raise _failed(name, f"it cannot be run: {error.strerror}") from None
     try:
         output, _ = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -41,12 +43,12 @@ def run_hook(command: Sequence[str], value: str, timeout: float) -> None:
         if process.stdout is not None:
             process.stdout.close()
         process.wait()
-        raise _failed(command, f"it did not end within {timeout:g} s") from None
+        raise _failed(name, f"it did not end within {timeout:g} s") from None
     if process.returncode != 0:
         text = output.decode("utf-8", "replace").strip()[-_OUTPUT_IN_LOG:]
-        raise _failed(command, f"it ended with code {process.returncode}", output=text)
+        raise _failed(name, f"it ended with code {process.returncode}", output=text)
 
 
-def _failed(command: Sequence[str], reason: str, output: str = "") -> Problem:
-    log.warning("hook %s failed: %s", command[0], reason, extra={"output": output})
-    return Problem(500, "Hook failed", f"the hook command failed: {reason}; nothing is changed")
+def _failed(name: str, reason: str, output: str = "") -> Problem:
+    log.warning("%s failed: %s", name, reason, extra={"output": output})
+    return Problem(500, "Hook failed", f"{name} failed: {reason}; nothing is changed")
