@@ -225,7 +225,7 @@ class Settings(BaseSettings):
     rps_timeout: float = Field(10, gt=0)
     reboot_crontab: Words = Field(
         default_factory=list,
-        description='Runs planned reboots from this crontab, e.g. ["crontab"]; unset: scheduler',
+        description='Has cron do the planned reboots, e.g. ["crontab"]; for a PBX of one host',
     )
     reboot_helper: str = Field(
         "nethvoice reboot-phone",

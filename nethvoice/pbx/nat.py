@@ -140,7 +140,8 @@ def set_local_networks(system: System, networks: Sequence[Mapping[str, Any]]) ->
 
 
 def _local_network(net: str, mask: str) -> dict[str, str]:
-    wrong = bad_request(f"{net[:45]}/{mask[:15]} is no network", message="invalid network")
+    text = f"{net[:45]}/{mask[:15]} is no network"
+    wrong = bad_request(text, message=text)
     if not _NET.fullmatch(net) or not (_PREFIX.fullmatch(mask) or _is_netmask(mask)):
         raise wrong
     try:

@@ -91,7 +91,7 @@ class Restarts:
 
     def _request(self, ami: AmiClient, mine: _Wish) -> None:
         try:
-            ami.action("Command", {"Command": COMMAND}, timeout=10.0)
+            ami.action("Command", {"Command": COMMAND}, timeout=5.0)
         except AmiUnavailable:
             return  # perhaps it restarts already; its time of start will tell
         except AmiRefused as error:
