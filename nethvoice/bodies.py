@@ -534,6 +534,8 @@ class VoipCodec(TypedDict):
     """A codec of VoIP trunks."""
     codec: str
     enabled: bool
+
+
 class Mode(TypedDict):
     """The kind of user directory."""
     result: Literal['legacy', 'uc', 'unknown']
@@ -685,6 +687,8 @@ TaskState = Literal['queued', 'running', 'succeeded', 'failed']
 
 TrunkCodecs = list[str] | str
 """Codecs in order of preference, as a list or as a comma-separated text."""
+
+
 HostNetworks = dict[str, HostNetwork]
 """Local networks by interface."""
 
