@@ -94,6 +94,8 @@ def _is_no_target(address: IPv4Address | IPv6Address) -> bool:
 
     A name may well be a loopback address here: hosts often have their own name at 127.0.1.1.
     """
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
     return address.is_unspecified or address.is_link_local or address.is_multicast
 
 
@@ -101,12 +103,15 @@ async def _answers(host: str, scheme: str, expected: int, *, verify: bool) -> bo
     """True when the host answers our ping value. Nothing else of its answer is told."""
     deadline = time.monotonic() + _TIMEOUT
     for address in await _addresses(host):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
         shown = f"[{address}]" if address.version == 6 else str(address)
         try:
             answer = await outgoing.request(
                 "GET",
                 f"{scheme}://{shown}:{PORTS[scheme]}{PING_PATH}",
-                timeout=max(deadline - time.monotonic(), 0.1),
+                timeout=left,
                 headers={"Host": host},
                 verify=verify,
                 server_name=host,

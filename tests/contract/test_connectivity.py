@@ -312,3 +312,4 @@ def test_addresses_that_are_never_asked(monkeypatch: pytest.MonkeyPatch) -> None
     assert IPv4Address("127.0.0.1") in asyncio.run(_look_up("localhost"))
     assert asyncio.run(_look_up("169.254.169.254")) == []
     assert asyncio.run(_look_up("0.0.0.0")) == []
+    assert asyncio.run(_look_up("::ffff:169.254.169.254")) == []
