@@ -19,7 +19,8 @@ class Periodic:
 
     def start(self) -> None:
         """Begin, with a first call at once."""
-        self._thread = threading.Thread(target=self._loop, name=self._name, daemon=True)
+        name = f"periodic {self._name}"
+        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
         self._thread.start()
 
     def stop(self, wait: float = 5.0) -> None:
