@@ -11,10 +11,13 @@ from starlette.types import ASGIApp
 from nethvoice import logs, metrics
 from nethvoice.document import load_document
 from nethvoice.health import health
+from nethvoice.http.answers import JSON
 from nethvoice.http.stack import RootRoute, build
+from nethvoice.pbx import phone_reboots
 from nethvoice.security import Authenticator
 from nethvoice.settings import Settings, load_settings
 from nethvoice.system import System
+from provisioning import connectivity
 
 
 def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIApp:
@@ -24,6 +27,7 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
     it.
     """
     system = System(settings)
+    phone_reboots.attach(system)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
@@ -45,10 +49,16 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
         validate_responses=validate_responses,
         root_routes={
             "/health": RootRoute(lambda: health(system), public=True),
+            connectivity.PING_PATH: RootRoute(lambda: _ping(system), public=True),
             "/metrics": RootRoute(lambda: _metrics(system), public=False),
         },
         lifespan=lifespan,
     )
+
+
+def _ping(system: System) -> Response:
+    body = str(connectivity.ping_value(system))
+    return Response(body, headers={"content-type": JSON.decode(), "cache-control": "no-store"})
 
 
 def _metrics(system: System) -> Response:

@@ -695,6 +695,133 @@ class Destination(TypedDict):
     selected: bool
 
 
+class Mode(TypedDict):
+    """The kind of user directory."""
+    result: Literal['legacy', 'uc', 'unknown']
+
+
+class ModeChoice(TypedDict):
+    """The kind of user directory that is chosen."""
+    mode: NotRequired[str | None]
+
+
+class ModeResult(TypedDict):
+    """What came of the choice."""
+    result: str
+
+
+class HostNetwork(TypedDict):
+    """A local network of the PBX."""
+    network: str
+    ip: str
+    netmask: str
+    gateway: str | None
+
+
+class WizardState(TypedDict):
+    """How far the set-up wizard is."""
+    step: str
+    status: str | None
+
+
+class WizardChange(TypedDict):
+    """How far the set-up wizard is, as it is saved."""
+    step: NotRequired[str | int | None]
+    status: bool | str | int
+
+
+class LocalNetwork(TypedDict):
+    """A network whose hosts need no NAT."""
+    net: NotRequired[str | None]
+    mask: NotRequired[str | int | None]
+
+
+class GoogleCredentials(TypedDict):
+    """The key of a Google service account."""
+    file: str
+
+
+class LanguagesValue(TypedDict):
+    """A language."""
+    default: bool
+
+
+class LanguageChoice(TypedDict):
+    """A language of the prompts."""
+    lang: str
+
+
+class ConferenceUrl(TypedDict):
+    """Address of the conference service."""
+    url: str
+
+
+class PhoneReboot(TypedDict):
+    """When a phone is to restart, by the clock of the PBX."""
+    hours: str
+    minutes: str
+
+
+class PhoneRebootWish(TypedDict):
+    """When a phone is to restart; now when both are missing."""
+    hours: NotRequired[str | int | None]
+    minutes: NotRequired[str | int | None]
+
+
+class PhoneOutcome(TypedDict):
+    """What became of a phone."""
+    code: int
+    title: NotRequired[str]
+    detail: NotRequired[str]
+
+
+class PhoneExtension(TypedDict):
+    """An extension whose phone is meant."""
+    extension: str | int
+
+
+class PhoneRedirect(TypedDict):
+    """Where a phone gets its configuration."""
+    url: NotRequired[str | None]
+    crc: NotRequired[str | None]
+
+
+class RedirectProblem(Problem):
+    """The redirect gateway refused or failed; its own words are in `error` and `message`."""
+    error: NotRequired[str]
+    message: NotRequired[str]
+
+
+class PhoneAccount(TypedDict):
+    """SIP account of a phone; empty for an unknown phone."""
+    extension: NotRequired[str | None]
+    secret: NotRequired[str | None]
+
+
+class PhoneState(TypedDict):
+    """State of an extension, as Asterisk tells it."""
+    Response: str
+    Message: str
+    Exten: str
+    Context: str
+    Hint: str | Literal[False]
+    Status: str
+    StatusText: str
+
+
+class ProvisioningHost(TypedDict):
+    """How phones are to reach this server."""
+    host: NotRequired[str | None]
+    scheme: NotRequired[str | None]
+
+
+class Connectivity(TypedDict):
+    """Whether phones reach this server."""
+    is_reachable: bool
+    valid_certificate: bool
+    host_type: Literal['IP', 'FQDN']
+
+
 class MacAddressRange(TypedDict):
     """A range of MAC addresses, both ends included."""
     start: str
@@ -727,3 +854,31 @@ OutboundRoutesByLocale = dict[str, list[WantedOutboundRoute]]
 
 TrunkNumber = str | int | None
 """Number of a trunk, as text or as an integer."""
+
+
+HostNetworks = dict[str, HostNetwork]
+"""Local networks by interface."""
+
+
+LocalNetworksOrFalse = list[LocalNetwork] | Literal[False]
+"""The networks, `net` and `mask` as texts; false when they were never set."""
+
+
+Languages = dict[str, LanguagesValue]
+"""Installed languages by code."""
+
+
+PhoneReboots = dict[str, PhoneReboot]
+"""Planned reboots by MAC address."""
+
+
+PhoneRebootWishes = dict[str, PhoneRebootWish | list[str] | str]
+"""When phones are to restart, by MAC address."""
+
+
+PhoneOutcomes = dict[str, PhoneOutcome]
+"""What became of each phone, by MAC address as it was sent."""
+
+
+PhoneStates = dict[str, PhoneState]
+"""States by extension."""

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from nethvoice import __version__, doctor, first_start, logs
 from nethvoice.document import document_text, load_document
-from nethvoice.pbx import administrators, app_migration
+from nethvoice.pbx import administrators, app_migration, phone_reboots
 from nethvoice.problems import Problem
 from nethvoice.settings import PREFIX, Settings, SettingsError, load_settings
 from nethvoice.system import System
@@ -276,6 +276,15 @@ def spec_validate(file: Path | None) -> None:
         for method in item
     )
     click.echo(f"valid: {operations} operations")
+
+
+@main.command("reboot-phone")
+@click.argument("mac")
+def reboot_phone(mac: str) -> None:
+    """Restart a phone whose planned time has come; lines of REBOOT_CRONTAB run this."""
+    with _system() as system:
+        if not phone_reboots.run_planned(system, mac):
+            click.echo("nothing is planned for this phone")
 
 
 # --- helpers -------------------------------------------------------------------------------------

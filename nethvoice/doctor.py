@@ -11,6 +11,7 @@ from sqlalchemy import select, text
 from nethvoice.pbx import administrators, directories
 from nethvoice.problems import Problem
 from nethvoice.settings import PREFIX, PUBLIC_DEFAULT_SECRET, Settings, SettingsError
+from nethvoice.store import restarts
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
 from nethvoice.system import System
@@ -45,6 +46,13 @@ def examine(settings: Settings, *, retry_parked: bool = False) -> Iterator[Findi
         yield _scanner(settings)
         yield _outbox(system, retry=retry_parked)
         yield from _device_files(settings)
+        if system.restarts.wanted():
+            yield Finding(
+                "restart",
+                "note",
+                "Asterisk still uses the old external address and local networks",
+                f"run '{restarts.COMMAND}' in Asterisk, or give the manager user 'command'",
+            )
     finally:
         system.stop()
 

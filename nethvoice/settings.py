@@ -15,7 +15,9 @@ from typing import Annotated, Literal
 from pydantic import (
     AfterValidator,
     AliasChoices,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -67,6 +69,24 @@ def _env(name: str, *others: str) -> AliasChoices:
     return AliasChoices(PREFIX + name, name.lower(), *others)
 
 
+def _json(value: object) -> object:
+    """Accept JSON text; NS8 ships `{[]}`, which is none, as an empty list of networks."""
+    if isinstance(value, str):
+        return [] if value.strip() == "{[]}" else json.loads(value)
+    return value
+
+
+class HostNetwork(BaseModel):
+    """A network of this host as `GET /configuration/networks` shows it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    network: str
+    ip: str
+    netmask: str
+    gateway: str | None = None
+
+
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
 Paths = Annotated[list[Path], NoDecode, BeforeValidator(_words)]
 Logins = Annotated[
@@ -75,6 +95,8 @@ Logins = Annotated[
     BeforeValidator(_logins),
 ]
 """`user:password` by whose it is."""
+HostNetworks = Annotated[list[HostNetwork], NoDecode, BeforeValidator(_json)]
+TextMap = Annotated[dict[str, str], NoDecode, BeforeValidator(_json)]
 Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_words)]
 
 
@@ -192,6 +214,57 @@ class Settings(BaseSettings):
     # Trunks.
     g729_check: bool = Field(False, description="Offer G.729 only with its module in Asterisk")
 
+    # What the configuration and settings operations read from the host.
+    host_local_networks: HostNetworks = Field(
+        default_factory=list, description="JSON array of networks; unset: the kernel's interfaces"
+    )
+    suggested_ip_url: str = Field(
+        "https://ifconfig.io/ip", description="Answers the caller's public IPv4 address as text"
+    )
+    google_auth_file: Path | None = Field(None, description="Key of the speech-to-text service")
+    stt_mailcmd: str = Field(
+        "/var/lib/asterisk/bin/googlestt_sendmail.php",
+        pattern=r"^/[^\s;]+$",
+        description="`mailcmd` of voicemail.conf that transcribes messages",
+    )
+    asterisk_sounds_dir: Path | None = Field(None, description="Folder of the prompts by language")
+    sounds_command: Words = Field(
+        default_factory=lambda: ["fwconsole", "sounds", "install"],
+        description="Installs the sound package whose id is added to it",
+    )
+    sounds_timeout: float = Field(600, gt=0)
+
+    # Commands that carry a choice out on this host; the value is added as last argument.
+    hook_external_sips: Words = Field(default_factory=list)
+    hook_conference: Words = Field(default_factory=list)
+    hook_wizard_done: Words = Field(default_factory=list)
+    hook_timeout: float = Field(30, gt=0, description="Seconds after which a hook is ended")
+
+    # Phones: the redirect service, planned reboots.
+    tancredi_conf: Path | None = Field(
+        None,
+        validation_alias=_env("TANCREDI_CONF", "TANCREDI_CONF"),
+        description="Its time of change is the answer of /provisioning/check/ping",
+    )
+    rps_url: str = Field("https://rps.nethesis.it", pattern=r"^https?://")
+    rps_username: str = Field("", validation_alias=_env("RPS_USERNAME", "SUBSCRIPTION_SYSTEMID"))
+    rps_password: SecretStr = Field(
+        SecretStr(""), validation_alias=_env("RPS_PASSWORD", "SUBSCRIPTION_SECRET")
+    )
+    rps_providers: TextMap = Field(
+        default_factory=dict, description="Vendor to provider, added to the shipped table"
+    )
+    rps_timeout: float = Field(10, gt=0)
+    reboot_crontab: Words = Field(
+        default_factory=list,
+        description='Has cron do the planned reboots, e.g. ["crontab"]; for a PBX of one host',
+    )
+    reboot_helper: str = Field(
+        "nethvoice reboot-phone",
+        pattern=r"^[^\n\r%]+$",
+        description="What a line of that crontab runs",
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -260,6 +333,16 @@ class Settings(BaseSettings):
     def tftp_folder(self) -> Path:
         """Folder of the files that devices fetch."""
         return self.tftp_root or self.data_dir / "tftpboot"
+
+    @property
+    def google_key_file(self) -> Path:
+        """Service account key with which messages are transcribed."""
+        return self.google_auth_file or self.data_dir / "google-auth.json"
+
+    @property
+    def sounds_folder(self) -> Path:
+        """Folder with one folder of prompts for each language."""
+        return self.asterisk_sounds_dir or self.data_dir / "sounds"
 
     @property
     def secret_file(self) -> Path:

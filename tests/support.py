@@ -17,6 +17,7 @@ from nethvoice.app import create_app
 from nethvoice.settings import Settings
 from nethvoice.store import tables as t
 from nethvoice.store.database import Database
+from nethvoice.store.restarts import KEYWORD as RESTART
 
 SECRET = "a-test-secret"
 ADMIN = "admin"
@@ -179,7 +180,10 @@ class Service:
         with self.database.engine.connect() as connection:
             for table in self._tables(connection):
                 if table.name not in quiet:
-                    rows = [tuple(row) for row in connection.execute(self._select(table))]
+                    query = self._select(table)
+                    if table is t.rest_state:
+                        query = query.where(table.c.keyword != RESTART)
+                    rows = [tuple(row) for row in connection.execute(query)]
                     state[table.name] = sorted(rows, key=repr)
         for family in ("AMPUSER", "DEVICE", "CW", "TRUNK"):
             state[family] = self.astdb(family)
@@ -201,7 +205,8 @@ class Service:
         noise = ("rest_tasks", "rest_outbox", "GET_LOCK", "RELEASE_LOCK", "rest_login_failures")
 
         def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            if not any(word in statement for word in noise):
+            by_itself = threading.current_thread().name.startswith(("upkeep", "periodic"))
+            if not by_itself and not any(word in statement for word in noise):
                 seen.append(statement)
 
         event.listen(Engine, "before_cursor_execute", note)

@@ -118,3 +118,35 @@ def test_gateway_logins_that_are_none(monkeypatch: Env, text: str) -> None:
     with pytest.raises(SettingsError, match="GATEWAY_LOGINS") as caught:
         load_settings()
     assert "nosecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("{[]}", 0),  # what NS8 ships
+        ("[]", 0),
+        (
+            '[{"network": "10.0.0.0", "ip": "10.0.0.1", "netmask": "255.0.0.0", "gateway": null}]',
+            1,
+        ),
+    ],
+)
+def test_networks_of_the_host(monkeypatch: pytest.MonkeyPatch, text: str, networks: int) -> None:
+    monkeypatch.setenv("NETHVOICE_HOST_LOCAL_NETWORKS", text)
+    assert len(load_settings().host_local_networks) == networks
+
+
+@pytest.mark.parametrize("text", ["{", '[{"network": "10.0.0.0"}]', "5"])
+def test_networks_that_are_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("NETHVOICE_HOST_LOCAL_NETWORKS", text)
+    with pytest.raises(SettingsError):
+        load_settings()
+
+
+def test_names_of_ns8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUBSCRIPTION_SYSTEMID", "system-4711")
+    monkeypatch.setenv("SUBSCRIPTION_SECRET", "s3cr3t")
+    settings = load_settings()
+    assert settings.rps_username == "system-4711"
+    assert settings.rps_password.get_secret_value() == "s3cr3t"
+    assert "s3cr3t" not in repr(settings)

@@ -87,6 +87,13 @@ from nethvoice.store.tables.service import (
     rest_state,
     rest_tasks,
 )
+from nethvoice.store.tables.system import (
+    kvstore_sipsettings,
+    rest_phone_reboots,
+    rest_wizard,
+    soundlang_packages,
+    soundlang_settings,
+)
 from nethvoice.store.tables.trunking import (
     iax,
     kvstore_nethcti3,
@@ -129,6 +136,7 @@ __all__ = [
     "incoming",
     "ivr_details",
     "kvstore_nethcti3",
+    "kvstore_sipsettings",
     "kvstore_voicemail",
     "language_incoming",
     "languages",
@@ -166,6 +174,7 @@ __all__ = [
     "rest_login_failures",
     "rest_notifies",
     "rest_outbox",
+    "rest_phone_reboots",
     "rest_pjsip_providers",
     "rest_pjsip_trunks_custom_flags",
     "rest_pjsip_trunks_defaults",
@@ -175,9 +184,12 @@ __all__ = [
     "rest_tasks",
     "rest_tftp_requests",
     "rest_users",
+    "rest_wizard",
     "ringgroups",
     "setcid",
     "sip",
+    "soundlang_packages",
+    "soundlang_settings",
     "timeconditions",
     "trunk_dialpatterns",
     "trunks",
