@@ -40,6 +40,7 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
         injected=injected,
         authenticator=Authenticator(system),
         observe=metrics.observe,
+        uploads=settings.data_dir / "uploading",
         threads=settings.threads,
         trusted_proxies=settings.trusted_proxies,
         validate_responses=validate_responses,

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator
 
+from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from nethvoice.context import current_request
@@ -39,7 +40,8 @@ class System:
         self.ami = _ami(settings)
         self.astdb: AstDB = AmiAstDB(self.ami) if self.ami else EmbeddedAstDB(self.database.engine)
         self.mailboxes = MailboxFiles(settings.voicemail_conf, settings.voicemail_spool)
-        self.cti_database = self._cti_database()
+        self.cti_database = self._other_database(settings.cti_database_url)
+        self.phonebook_database = self._other_database(settings.phonebook_database_url)
         self.outbox = Outbox(
             self.database,
             {
@@ -64,8 +66,7 @@ class System:
         self._stopping = threading.Event()
         self._upkeep: threading.Thread | None = None
 
-    def _cti_database(self) -> Database:
-        url = self.settings.cti_database_url
+    def _other_database(self, url: SecretStr | None) -> Database:
         if url is None:
             return self.database
         return Database(url.get_secret_value(), self.settings.run_folder, connections=4)
@@ -122,8 +123,9 @@ class System:
             self._upkeep.join(5.0)
         if self.ami is not None:
             self.ami.close()
-        if self.cti_database is not self.database:
-            self.cti_database.close()
+        for other in (self.cti_database, self.phonebook_database):
+            if other is not self.database:
+                other.close()
         self.database.close()
 
     def _keep_up(self) -> None:

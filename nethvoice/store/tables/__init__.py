@@ -80,6 +80,13 @@ from nethvoice.store.tables.routes import (
     timeconditions,
     vmblast,
 )
+from nethvoice.store.tables.phonebook import (
+    contacts,
+    cti_phonebook,
+    phonebook,
+    rapidcode,
+    rest_phonebook_sources,
+)
 from nethvoice.store.tables.service import (
     rest_astdb,
     rest_login_failures,
@@ -108,6 +115,8 @@ __all__ = [
     "customcontexts_contexts",
     "customcontexts_includes",
     "daynight",
+    "contacts",
+    "cti_phonebook",
     "devices",
     "directory_details",
     "disa",
@@ -146,6 +155,7 @@ __all__ = [
     "paging_config",
     "paging_groups",
     "parkplus",
+    "phonebook",
     "pin",
     "pin_protected_routes",
     "pjsip",
@@ -154,6 +164,7 @@ __all__ = [
     "queueprio",
     "queues_config",
     "queues_details",
+    "rapidcode",
     "rest_astdb",
     "rest_cti_groups",
     "rest_cti_macro_permissions",
@@ -171,6 +182,7 @@ __all__ = [
     "rest_pjsip_trunks_defaults",
     "rest_pjsip_trunks_specialopts",
     "rest_scans",
+    "rest_phonebook_sources",
     "rest_state",
     "rest_tasks",
     "rest_tftp_requests",
