@@ -12,6 +12,7 @@ from nethvoice import logs, metrics
 from nethvoice.document import load_document
 from nethvoice.health import health
 from nethvoice.http.stack import RootRoute, build
+from nethvoice.pbx.phonebook.sync import Schedule
 from nethvoice.security import Authenticator
 from nethvoice.settings import Settings, load_settings
 from nethvoice.system import System
@@ -24,13 +25,18 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
     it.
     """
     system = System(settings)
+    schedule = Schedule(system) if settings.phonebook_schedule else None
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(system.start)
+        if schedule is not None:
+            schedule.start()
         try:
             yield
         finally:
+            if schedule is not None:
+                await anyio.to_thread.run_sync(schedule.stop)
             await anyio.to_thread.run_sync(system.stop)
 
     injected: dict[str, Any] = {"system": system}

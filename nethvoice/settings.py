@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     )
     phonebook_dir: Path | None = Field(None, description="Folder that holds sources.d/")
     phonebook_upload_dir: Path | None = Field(None, description="Folder of uploaded CSV files")
+    phonebook_schedule: bool = Field(
+        True, description="Synchronise by interval; false: only `nethvoice phonebook sync` does"
+    )
     phonebook_ldap_host: str = Field("", description="Address of the LDAP phonebook; unset: all")
     phonebook_ldap_port: int = Field(10389, ge=1, le=65535)
     phonebook_ldaps_port: int = Field(10636, ge=1, le=65535)

@@ -111,9 +111,7 @@ def sync(system: System, key: str) -> Outcome:
         synced=time.time(),
         contacts=outcome.contacts,
         skipped=outcome.skipped,
-        last_error=f"{outcome.skipped} rows left out: {outcome.reason}"
-        if outcome.skipped
-        else None,
+        last_error=skipped,
     )
     return outcome
 
@@ -212,16 +210,41 @@ def want(system: System, key: str) -> None:
 
 
 def run_soon(system: System) -> None:
-    """Do in the background what is due."""
+    """Do in the background what was asked for."""
 
     def work(_report: Report) -> None:
-        run_due(system)
+        run_due(system, only_wanted=True)
 
     system.tasks.start_or_join(TASK, work)
 
 
+def all_keys(system: System) -> list[str]:
+    """Keys of the built-in sources and of the enabled others."""
+    found = [source.id for source in all_sources(system) if source.enabled and _fits(source)]
+    return [built_in_key(switch) for switch in BUILT_IN] + found
+
+
+def report(system: System) -> Iterator[str]:
+    """Lines for people: every source, its contacts, when it was synchronised, its last error."""
+    known = states(system)
+    sources = {built_in_key(name): on for name, on in switches(system).items()}
+    sources |= {source.id: source.enabled for source in all_sources(system)}
+    for key, enabled in sources.items():
+        state = known.get(key, State(key))
+        when = "never synchronised"
+        if state.synced is not None:
+            when = "synchronised " + time.strftime("%Y-%m-%d %H:%M", time.localtime(state.synced))
+        error = f"; last error: {state.last_error}" if state.last_error else ""
+        name = key.removeprefix(_PREFIX)
+        yield f"{name}: {'on' if enabled else 'off'}, {state.contacts} contacts, {when}{error}"
+
+
 def due(
-    sources: Mapping[str, tuple[bool, float]], known: Mapping[str, State], now: float
+    sources: Mapping[str, tuple[bool, float]],
+    known: Mapping[str, State],
+    now: float,
+    *,
+    only_wanted: bool = False,
 ) -> list[str]:
     """Keys of what is to be run now; `sources` tells of each if it is enabled, and its interval."""
     found = []
@@ -230,19 +253,24 @@ def due(
         if state.claimed is not None and now - state.claimed < CLAIM_DIES:
             continue
         over = state.tried is None or not 0 <= now - state.tried < interval
-        if (state.wanted is not None and state.wanted <= now) or (enabled and over):
+        wanted = state.wanted is not None and state.wanted <= now
+        if wanted or (enabled and over and not only_wanted):
             found.append(key)
     return found
 
 
-def run_due(system: System) -> None:
-    """Synchronise what is due and not claimed by another process, one source after the other."""
+def run_due(system: System, *, only_wanted: bool = False) -> None:
+    """Synchronise what is due and not claimed by another process, one source after the other.
+
+    With `only_wanted`, intervals do not count.
+    """
     tried: set[str] = set()
     while True:
         sources = {s.id: (s.enabled, s.interval) for s in all_sources(system) if _fits(s)}
         for switch, enabled in switches(system).items():
             sources[built_in_key(switch)] = (enabled, BUILT_IN_INTERVAL)
-        waiting = [k for k in due(sources, states(system), time.time()) if k not in tried]
+        found = due(sources, states(system), time.time(), only_wanted=only_wanted)
+        waiting = [key for key in found if key not in tried]
         if not waiting:
             return
         for key in waiting:
