@@ -82,7 +82,10 @@ def clean_name(text: str) -> str:
 
 def contact(row: Row) -> Contact | None:
     """The entry of a row of the phonebook, None without any number."""
-    name, company, work, mobile, home = ((value or "").strip() for value in row)
+    name, company = ((value or "").strip() for value in row[:2])
+    work, mobile, home = (
+        value.strip() if value and fold_number(value) else "" for value in row[2:]
+    )
     if not (work or mobile or home):
         return None
     cn = clean_name(name) or clean_name(company) or clean_name(work or mobile or home)

@@ -214,7 +214,7 @@ class Index:
         if kind == "present":
             values = self._attributes.get(_name(value))
             return 0 if values is None else values.present
-        if kind == "extensibleMatch":
+        if kind in (None, "extensibleMatch"):  # None: a kind that RFC 4511 does not have
             return UNDEFINED
         values = self._attributes.get(_name(value["attribute"]))
         return UNDEFINED if values is None else _compare(values, kind, value)
@@ -237,17 +237,15 @@ class _Budget:
 
     def spend(self, tree: Any, depth: int) -> None:
         """Count the terms below, before any of them costs anything."""
-        self._terms -= 1
+        kind, value = tree
+        self._terms -= max(1, len(value["parts"])) if kind == "substrings" else 1
         if depth > FILTER_DEPTH or self._terms < 0:
             raise FilterTooLarge
-        kind, value = tree
         if kind in ("and", "or"):
             for part in value:
                 self.spend(part, depth + 1)
         elif kind == "not":
             self.spend(value, depth + 1)
-        elif kind == "substrings":
-            self._terms -= len(value["parts"]) - 1
 
 
 def _substrings(values: Values | Common, parts: Sequence[tuple[str, bytes]]) -> int:
