@@ -138,18 +138,24 @@ class _Form:
     def _end(self) -> None:
         self.ended = True
 
-    def body(self) -> Body:
-        """The values by name; the last of several with one name stands, and stands last."""
+    def body(self) -> tuple[Body, list[Path]]:
+        """The values by name; the last of several with one name stands, and stands last.
+
+        With them the files that later ones of the same name have replaced.
+        """
         found: Body = {}
+        replaced: list[Path] = []
         for part in self.parts:
-            found.pop(part.name, None)
+            former = found.pop(part.name, None)
+            if isinstance(former, UploadedFile):
+                replaced.append(former.path)
             if part.path is None:
                 found[part.name] = part.text.decode("utf-8", "replace")
             else:
                 found[part.name] = UploadedFile(
                     part.path, part.filename or "", part.content_type, part.size
                 )
-        return found
+        return found, replaced
 
 
 def _label(filename: str) -> str:
@@ -190,7 +196,10 @@ class UploadReader:
             if isinstance(error, FormParserError):
                 raise bad_request(f"the form cannot be read: {error}") from None
             raise
-        return form.body()
+        body, replaced = form.body()
+        if replaced:
+            await self._folder.run(_unlink, replaced)
+        return body
 
     async def discard(self, body: Any) -> None:
         """Remove the files of a body that nobody has taken."""

@@ -17,12 +17,18 @@ _COLUMNS = 500
 _SEP = re.compile(r"\Asep=(.)\r?\n", re.IGNORECASE)
 
 
+# Archives, spreadsheets and documents: Zip (and xlsx), gzip, bzip2, xz, the older Office, PDF.
+_NO_TEXT = (b"PK\x03\x04", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\xd0\xcf\x11\xe0", b"%PDF")
+
+
 class CsvError(SourceError):
     """The file is no CSV that can be used; the text names the line."""
 
 
 def decode(raw: bytes) -> str:
     """The text of a file. Raises CsvError with the line of what cannot be text."""
+    if raw.startswith(_NO_TEXT):
+        raise CsvError("line 1: the file is an archive or a document, not CSV")
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return _decoded(raw, "utf-16")
     if raw.startswith(b"\xef\xbb\xbf"):

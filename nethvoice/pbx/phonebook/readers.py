@@ -70,7 +70,11 @@ def read_source(config: Config, uploads: Path, limits: Limits) -> Rows:
     reader = _READERS.get(str(config.get("dbtype")))
     if reader is None:
         raise SourceError(f"sources of the type {str(config.get('dbtype'))[:40]} cannot be read")
-    return reader(config, uploads, limits)
+    try:
+        return reader(config, uploads, limits)
+    except (OSError, ValueError) as error:
+        # A host that is no host name, an address that is none, a broken answer.
+        raise SourceUnreachable(f"the source cannot be used: {_words(error, config)}") from None
 
 
 def _place(config: Config) -> str:
