@@ -37,10 +37,8 @@ CONTACTS = 50_000
 CONNECTIONS = 50
 SECONDS = 4.0
 _ATTRIBUTES = ["cn", "o", "telephoneNumber", "mobile", "homePhone"]
-_NAMES = """anna marco giulia luca sofia matteo elena paolo chiara andrea sara davide laura simone
-ada carlo irene pietro marta enrico""".split()
-_FAMILIES = """rossi bianchi ferrari esposito romano colombo ricci marino greco bruno gallo conti
-costa giordano mancini rizzo lombardi moretti barbieri fontana""".split()
+_NAMES = ["anna", "marco", "giulia", "luca", "sofia", "matteo", "elena", "paolo", "chiara", "andrea", "sara", "davide", "laura", "simone", "ada", "carlo", "irene", "pietro", "marta", "enrico"]
+_FAMILIES = ["rossi", "bianchi", "ferrari", "esposito", "romano", "colombo", "ricci", "marino", "greco", "bruno", "gallo", "conti", "costa", "giordano", "mancini", "rizzo", "lombardi", "moretti", "barbieri", "fontana"]
 
 # What phones make of the filters in the provisioning defaults when somebody types.
 SEARCHES = {
@@ -73,9 +71,7 @@ def request(text: str, size: int = 50) -> bytes:
     """A search as a phone sends it."""
     message = LDAPMessage()
     message["messageID"] = MessageID(2)
-    search = search_operation(
-        BASE, text, SUBTREE, "NEVER", _ATTRIBUTES, size, 0, False, None, None
-    )
+    search = search_operation(BASE, text, SUBTREE, "NEVER", _ATTRIBUTES, size, 0, False, None, None)
     message["protocolOp"] = ProtocolOp().setComponentByName("searchRequest", search)
     return bytes(encode(message))
 

@@ -94,8 +94,8 @@ class Server:
         self._addresses[address] = mine + 1
         try:
             await _Connection(self, reader, writer, secure=secure).run()
-        except (OSError, TimeoutError, ssl.SSLError):
-            pass  # the phone went away, or says nothing
+        except (OSError, TimeoutError, ssl.SSLError, asyncio.CancelledError):
+            pass  # the phone went away or says nothing, or the server ends
         except Exception:
             log.exception("an LDAP connection from %s broke down", address)
         finally:

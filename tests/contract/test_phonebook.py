@@ -275,8 +275,9 @@ def test_switches_of_built_in_sources(service: Service) -> None:
         return [(r["name"], r["workphone"], r["cellphone"], r["owner_id"], r["type"]) for r in rows]
 
     eventually(
-        lambda: found("nethvoice extensions")
-        == [("Ada", "200", "3331234567", "admin", "extension")]
+        lambda: (
+            found("nethvoice extensions") == [("Ada", "200", "3331234567", "admin", "extension")]
+        )
     )
     eventually(lambda: found("nethcti") == [("Shared", "1", None, "ada", "nethcti")])
     if service.database.live(t.rapidcode):

@@ -22,7 +22,7 @@ from tests.services.mariadb import MariaDB
 from tests.services.postgresql import PostgreSQL
 from tests.support import Service, eventually
 
-HOSTILE = 'tel"); DROP TABLE x; -- `\' %s :a'
+HOSTILE = "tel\"); DROP TABLE x; -- `' %s :a"
 VALUES = "'Ada Rossi', '0721', 12.50, DATE '2026-01-31', NULL"
 
 
@@ -154,7 +154,11 @@ def test_a_source_that_refuses_us(
     service: Service, outside: Outside, caplog: pytest.LogCaptureFixture
 ) -> None:
     imported(service, outside.body)
-    for change in ({"password": "wrong-s3cret"}, {"dbname": "nowhere"}, {"host": "no host.invalid"}):
+    for change in (
+        {"password": "wrong-s3cret"},
+        {"dbname": "nowhere"},
+        {"host": "no host.invalid"},
+    ):
         body = {**outside.body, **change}
         assert service.post("/phonebook/test", body) == {"status": False}
         service.post("/phonebook/config/crm", body)
@@ -211,7 +215,10 @@ def test_a_source_that_hangs_or_is_down_can_be_deleted(
 def test_many_rows(service: Service, outside: Outside) -> None:
     numbers = "seq_1_to_5000" if outside.body["dbtype"] == "mysql" else "generate_series(1, 5000)"
     column = "seq" if outside.body["dbtype"] == "mysql" else "generate_series"
-    body = {**outside.body, "query": f"SELECT {column} AS full_name, {column} AS tel FROM {numbers}"}
+    body = {
+        **outside.body,
+        "query": f"SELECT {column} AS full_name, {column} AS tel FROM {numbers}",
+    }
     service.post("/phonebook/config/crm", body)
     eventually(lambda: len(contacts(service)) == 5000, 60)
     rows = service.post("/phonebook/test", body)

@@ -111,9 +111,7 @@ def test_bodies_that_are_no_upload(
         (b"", "line 1: "),
     ],
 )
-def test_what_is_no_csv_is_refused_with_its_line(
-    service: Service, raw: bytes, detail: str
-) -> None:
+def test_what_is_no_csv_is_refused_with_its_line(service: Service, raw: bytes, detail: str) -> None:
     upload = {"files": {"0": ("a.csv", raw)}}
     assert service.refused("POST", PATH, 422, **upload)["detail"].startswith(detail)
 

@@ -106,7 +106,9 @@ class Ldap:
 
     def names(self, text: str, *more: str, **options: Any) -> list[str]:
         """The cn of what is found, in the order of the answer."""
-        return [value for name, value in _pairs(self.search(text, *more, **options)) if name == "cn"]
+        return [
+            value for name, value in _pairs(self.search(text, *more, **options)) if name == "cn"
+        ]
 
     def close(self) -> None:
         if self.process is not None:

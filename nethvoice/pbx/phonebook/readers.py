@@ -6,6 +6,7 @@ be shown: it names the place, never a password.
 
 import contextlib
 import os
+import socket
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -157,7 +158,7 @@ def _mysql_rows(connection: Any, query: str, limits: Limits, started: float, pla
     cursor = connection.cursor()
     cursor.execute(query)
     if cursor.description is None:
-        raise SourceError("the query gives no rows")
+        raise SourceError(f"{place}: the query gives no rows")
     columns = [item[0] for item in cursor.description]
 
     def batches() -> Iterator[Iterable[Any]]:
@@ -184,23 +185,23 @@ def _mysql_error(error: pymysql.MySQLError, config: Config) -> SourceError:
 
 def _postgresql(config: Config, _uploads: Path, limits: Limits) -> Rows:
     started = time.monotonic()
+    place = (str(config["host"]), _port(config))
     try:
-        connection = _postgres.Connection(
-            str(config["user"]),
-            host=str(config["host"]),
-            port=_port(config),
-            database=str(config["dbname"]),
-            password=str(config["password"]),
-            timeout=limits.connect,
-            application_name="nethvoice",
-        )
-        try:
-            connection._usock.settimeout(limits.seconds)
-            return _postgresql_rows(connection, config, limits, started)
-        finally:
-            with contextlib.suppress(Exception):
-                connection._usock.settimeout(1)
-                connection.close()
+        with socket.create_connection(place, limits.connect) as link:
+            link.settimeout(limits.seconds)
+            connection = _postgres.Connection(
+                str(config["user"]),
+                sock=link,
+                database=str(config["dbname"]),
+                password=str(config["password"]),
+                application_name="nethvoice",
+            )
+            try:
+                return _postgresql_rows(connection, config, limits, started)
+            finally:
+                with contextlib.suppress(Exception):
+                    link.settimeout(1)
+                    connection.close()
     except TimeoutError:
         raise SourceTimeout(f"{_place(config)} did not answer in time") from None
     except PgDatabaseError as error:
@@ -220,6 +221,8 @@ def _postgresql_rows(connection: Any, config: Config, limits: Limits, started: f
     run(f"DECLARE nethvoice_rows NO SCROLL CURSOR FOR {query}")
     first = run(f"FETCH {min(_FETCH, limits.rows)} FROM nethvoice_rows")
     columns = [column["name"] for column in first.columns or ()]
+    if not columns:
+        raise SourceError(f"{_place(config)}: the query gives no columns")
 
     def batches() -> Iterator[Iterable[Any]]:
         batch = first.rows
@@ -256,24 +259,21 @@ def _ldap(config: Config, _uploads: Path, limits: Limits) -> Rows:
         get_info=_ldap3.NONE,
     )
     user = str(config.get("user") or "") or None
+    connection = _ldap3.Connection(
+        server,
+        user,
+        str(config.get("password") or "") or None,
+        receive_timeout=int(limits.seconds),
+        read_only=True,
+        return_empty_attributes=False,
+    )
     try:
-        connection = _ldap3.Connection(
-            server,
-            user,
-            str(config.get("password") or "") or None,
-            receive_timeout=limits.seconds,
-            read_only=True,
-            return_empty_attributes=False,
-        )
         connection.open()
         if str(config.get("tls", "none")) == "starttls":
             connection.start_tls()
         if not connection.bind():
             raise SourceUnreachable(f"{_place(config)} refused the user or the password")
-        try:
-            return _ldap_rows(connection, config, limits, started)
-        finally:
-            connection.unbind()
+        return _ldap_rows(connection, config, limits, started)
     except LDAPBindError:
         raise SourceUnreachable(f"{_place(config)} refused the user or the password") from None
     except LDAPSocketReceiveError:
@@ -283,6 +283,9 @@ def _ldap(config: Config, _uploads: Path, limits: Limits) -> Rows:
             raise SourceTimeout(f"{_place(config)} did not answer in time") from None
         words = _words(error, config)
         raise SourceUnreachable(f"{_place(config)} cannot be used: {words}") from None
+    finally:
+        with contextlib.suppress(LDAPException, OSError):
+            connection.unbind()
 
 
 def _ldap_rows(connection: Any, config: Config, limits: Limits, started: float) -> Rows:
@@ -306,6 +309,11 @@ def _ldap_rows(connection: Any, config: Config, limits: Limits, started: float) 
             raise SourceTimeout(
                 f"{_place(config)} is too slow: not all entries came in {limits.seconds:g} s"
             )
+    else:
+        # An answer that was cut short must not pass for all there is.
+        if connection.result["result"] != 0:
+            said = str(connection.result["description"])
+            raise SourceUnreachable(f"{_place(config)} refused the search: {said}")
     told = {name.lower() for entry in entries for name in entry}
     asked = [] if wanted == ["*"] else [name for name in wanted if name.lower() not in told]
     columns = list(dict.fromkeys(name for entry in entries for name in entry)) + asked

@@ -59,6 +59,8 @@ def _store(system: System, source_id: str, config: sources.Config) -> None:
         # Noted first: should the service die now, the next tick brings the contacts into line.
         sync.want(system, source_id)
         sources.write_source(system, source_id, config)
+        # And again: a run that began in between has read the former source.
+        sync.want(system, source_id)
         if not config["enabled"]:
             sync.remove_contacts(system, (source_id,))
 

@@ -215,7 +215,8 @@ def run_soon(system: System) -> None:
     def work(_report: Report) -> None:
         run_due(system, only_wanted=True)
 
-    system.tasks.start_or_join(TASK, work)
+    # Not joined to a running one, which may have looked for the last time already.
+    system.tasks.start(TASK, work)
 
 
 def all_keys(system: System) -> list[str]:
@@ -264,17 +265,24 @@ def run_due(system: System, *, only_wanted: bool = False) -> None:
 
     With `only_wanted`, intervals do not count.
     """
-    tried: set[str] = set()
+    begun: dict[str, float] = {}
+
+    def again(key: str) -> bool:
+        """Not twice in one run, unless somebody has asked for it meanwhile."""
+        wanted = known.get(key, State(key)).wanted
+        return key not in begun or (wanted is not None and wanted > begun[key])
+
     while True:
         sources = {s.id: (s.enabled, s.interval) for s in all_sources(system) if _fits(s)}
         for switch, enabled in switches(system).items():
             sources[built_in_key(switch)] = (enabled, BUILT_IN_INTERVAL)
-        found = due(sources, states(system), time.time(), only_wanted=only_wanted)
-        waiting = [key for key in found if key not in tried]
+        known = states(system)
+        found = due(sources, known, time.time(), only_wanted=only_wanted)
+        waiting = [key for key in found if again(key)]
         if not waiting:
             return
         for key in waiting:
-            tried.add(key)
+            begun[key] = time.time()
             if _claim(system, key):
                 _attempt(system, key)
 
