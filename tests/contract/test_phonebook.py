@@ -259,8 +259,7 @@ def test_switches_of_built_in_sources(service: Service) -> None:
     with service.database.write() as connection:
         where = (t.sip.c.id == "201") & (t.sip.c.keyword == "context")
         connection.execute(t.sip.update().where(where).values(data="hotel"))
-    if service.database.live(t.rapidcode):
-        service.add(t.rapidcode, {"number": "118", "label": "Emergency", "code": "*1"})
+    service.add(t.rapidcode, {"number": "118", "label": "Emergency"})
     service.add(
         t.cti_phonebook,
         {"name": "Shared", "type": "public", "owner_id": "ada", "workphone": "1"},
@@ -280,9 +279,8 @@ def test_switches_of_built_in_sources(service: Service) -> None:
         )
     )
     eventually(lambda: found("nethcti") == [("Shared", "1", None, "ada", "nethcti")])
-    if service.database.live(t.rapidcode):
-        expected = [("Emergency", "118", None, "admin", "rapidcode")]
-        eventually(lambda: found("NethVoice RapidCodes") == expected)
+    expected = [("Emergency", "118", None, "admin", "rapidcode")]
+    eventually(lambda: found("NethVoice RapidCodes") == expected)
     service.post("/phonebook/sources/extensions/disabled")
     assert service.get("/phonebook/sources") == {**switches, "extensions": False}
     eventually(lambda: found("nethvoice extensions") == [])
@@ -290,8 +288,15 @@ def test_switches_of_built_in_sources(service: Service) -> None:
     assert found("nethcti")
 
 
-@pytest.mark.parametrize("path", ["/phonebook/sources/x/enabled", "/phonebook/sources/nethcti/on",
-                                  "/phonebook/ldap/status/on", "/phonebook/x/status/enabled"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/phonebook/sources/x/enabled",
+        "/phonebook/sources/nethcti/on",
+        "/phonebook/ldap/status/on",
+        "/phonebook/x/status/enabled",
+    ],
+)
 def test_switches_that_are_not_there(service: Service, path: str) -> None:
     service.refused("POST", path, 404)
 

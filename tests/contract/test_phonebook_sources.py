@@ -76,7 +76,7 @@ def _body(kind: str, port: int, user: str, password: str, database: str) -> dict
 
 
 @pytest.fixture(params=["mariadb", "postgresql"])
-def outside(request: pytest.FixtureRequest) -> Iterator[Outside]:
+def outside(request: pytest.FixtureRequest) -> Outside:
     found: Outside = request.getfixturevalue(f"outside_{request.param}")
     found.run("DROP TABLE IF EXISTS people")
     found.run(
@@ -84,7 +84,12 @@ def outside(request: pytest.FixtureRequest) -> Iterator[Outside]:
         " born date, photo varchar(9))"
     )
     found.run(f"INSERT INTO people VALUES ({VALUES}), ('Zoë Ünal', '333 1', 1, NULL, 'x')")
-    yield found
+    return found
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "CSV_BYTES", 1_000_000)
 
 
 @pytest.fixture
@@ -320,11 +325,8 @@ def test_a_file_by_url(service: Service, web: Web, path: str) -> None:
         ("/broken.csv", 422, "line 3: "),
     ],
 )
-def test_urls_that_fail(
-    service: Service, web: Web, quick: None, monkeypatch: pytest.MonkeyPatch, path: str,
-    status: int, detail: str,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(readers, "CSV_BYTES", 1_000_000)
+@pytest.mark.usefixtures("quick", "small")
+def test_urls_that_fail(service: Service, web: Web, path: str, status: int, detail: str) -> None:
     imported(service, _csv(web.url("/people.csv")))
     service.post("/phonebook/config/crm", _csv(web.url(path)))
     service.settle()

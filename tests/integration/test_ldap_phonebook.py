@@ -358,7 +358,7 @@ def test_fifty_phones_and_fifty_thousand_contacts(ldap: Ldap) -> None:
                     link.sendall(request(text))
                     seen = b""
                     # The last message ends with its result code and two empty texts.
-                    while not seen[-7:-4] == b"\x0a\x01\x00" and not seen[-7:-4] == b"\x0a\x01\x04":
+                    while seen[-7:-4] not in (b"\x0a\x01\x00", b"\x0a\x01\x04"):
                         chunk = link.recv(65536)
                         assert chunk
                         seen += chunk

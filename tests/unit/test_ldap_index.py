@@ -68,7 +68,7 @@ _FILTERS = st.recursive(
 )
 
 
-def _plain(entry: Contact, tree: Any) -> bool | None:
+def _plain(entry: Contact, tree: Any) -> bool | None:  # noqa: PLR0911 - one for each kind
     """A filter on one entry: true, false or undefined."""
     kind, value = tree
     if kind in ("and", "or"):

@@ -53,7 +53,7 @@ def _speed_dials(system: System) -> list[Contact]:
     """Numbers of FreePBX's rapid codes, where that module is installed."""
     if system.database.live(t.rapidcode) is None:
         return []
-    query = select(t.rapidcode.c.label, t.rapidcode.c.number).order_by(t.rapidcode.c.id)
+    query = select(t.rapidcode.c.label, t.rapidcode.c.number).order_by(t.rapidcode.c.number)
     with system.read() as connection:
         rows = connection.execute(query).all()
     return [_contact("rapidcode", name=label, workphone=number) for label, number in rows]

@@ -21,24 +21,23 @@ contacts = MetaData()
 
 def _contact_columns() -> list[Any]:
     """A contact as the CTI server and its phonebook have it. Texts compare without letter case."""
-    wide = ["homestreet", "homecity", "homeprovince", "homepostalcode", "homecountry"]
-    work = ["workcity", "workprovince", "workpostalcode", "workcountry"]
     return [
         text_column("owner_id", 255),
         text_column("type", 255),
-        *(text_column(name, 255, None) for name in ("homeemail", "workemail")),
-        *(text_column(name, 25, None) for name in ("homephone", "workphone", "cellphone", "fax")),
-        *(text_column(name, 255, None) for name in ("title", "company")),
+        *_texts("homeemail workemail"),
+        *_texts("homephone workphone cellphone fax", 25),
+        *_texts("title company"),
         Column("notes", Text),
-        text_column("name", 255, None),
-        text_column(wide[0], 255, None),
-        text_column("homepob", 10, None),
-        *(text_column(name, 255, None) for name in wide[1:]),
-        text_column("workstreet", 255, None),
-        text_column("workpob", 10, None),
-        *(text_column(name, 255, None) for name in work),
-        text_column("url", 255, None),
+        *_texts("name homestreet"),
+        *_texts("homepob", 10),
+        *_texts("homecity homeprovince homepostalcode homecountry workstreet"),
+        *_texts("workpob", 10),
+        *_texts("workcity workprovince workpostalcode workcountry url"),
     ]
+
+
+def _texts(names: str, length: int = 255) -> list[Column[str]]:
+    return [text_column(name, length, None) for name in names.split()]
 
 
 def _id() -> Column[int]:
@@ -65,13 +64,8 @@ cti_phonebook = Table(
     **OPTIONS,
 )
 
-rapidcode = freepbx_table(
-    "rapidcode",
-    id_column(),
-    text_column("number", 50),
-    text_column("label", 50),
-    text_column("code", 10),
-)
+# Of the module rapidcode only these two columns are known to us, and they are only read.
+rapidcode = freepbx_table("rapidcode", text_column("number", 50), text_column("label", 50))
 
 rest_phonebook_sources = own_table(
     "rest_phonebook_sources",
