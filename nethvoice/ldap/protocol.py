@@ -7,8 +7,6 @@ from typing import Any
 
 import asn1tools
 
-_asn1tools: Any = asn1tools  # it has no types
-
 MESSAGE_LIMIT = 16 * 1024
 """Bytes of a request. What phones send has a few hundred."""
 
@@ -46,7 +44,7 @@ class Message:
 @functools.cache
 def _grammar() -> Any:
     path = files("nethvoice") / "data" / "ldap.asn1"
-    return _asn1tools.compile_string(path.read_text(encoding="utf-8"), "ber")
+    return asn1tools.compile_string(path.read_text(encoding="utf-8"), "ber")
 
 
 def message_length(data: bytes | bytearray) -> int | None:

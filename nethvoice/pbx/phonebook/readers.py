@@ -36,11 +36,6 @@ from nethvoice.store.rows import text_value
 
 Config = Mapping[str, Any]
 
-# None of these says which types it has.
-_pymysql: Any = pymysql
-_postgres: Any = pg8000.native
-_ldap3: Any = ldap3
-
 CSV_BYTES = 32 * 1024 * 1024
 _REDIRECTS = 5
 _FETCH = 500
@@ -126,7 +121,7 @@ def _mysql(config: Config, _uploads: Path, limits: Limits) -> Rows:
         {"unix_socket": port} if port.startswith("/") else {"port": _port(config)}
     )
     try:
-        connection = _pymysql.connect(
+        connection = pymysql.connect(
             host=str(config["host"]),
             user=str(config["user"]),
             password=str(config["password"]),
@@ -189,7 +184,7 @@ def _postgresql(config: Config, _uploads: Path, limits: Limits) -> Rows:
     try:
         with socket.create_connection(place, limits.connect) as link:
             link.settimeout(limits.seconds)
-            connection = _postgres.Connection(
+            connection = pg8000.native.Connection(
                 str(config["user"]),
                 sock=link,
                 database=str(config["dbname"]),
@@ -251,15 +246,15 @@ def _postgresql_error(error: PgDatabaseError, config: Config) -> SourceError:
 
 def _ldap(config: Config, _uploads: Path, limits: Limits) -> Rows:
     started = time.monotonic()
-    server = _ldap3.Server(
+    server = ldap3.Server(
         str(config["host"]),
         port=_port(config),
         use_ssl=str(config.get("tls", "none")) == "ldaps",
         connect_timeout=limits.connect,
-        get_info=_ldap3.NONE,
+        get_info=ldap3.NONE,
     )
     user = str(config.get("user") or "") or None
-    connection = _ldap3.Connection(
+    connection = ldap3.Connection(
         server,
         user,
         str(config.get("password") or "") or None,

@@ -8,7 +8,6 @@ from sqlalchemy.dialects import mysql
 from nethvoice.store.tables.base import (
     OPTIONS,
     freepbx_table,
-    id_column,
     long_text,
     own_table,
     text_column,
