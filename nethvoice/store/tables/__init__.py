@@ -51,6 +51,13 @@ from nethvoice.store.tables.people import (
     rest_devices_phones,
     rest_users,
 )
+from nethvoice.store.tables.phonebook import (
+    contacts,
+    cti_phonebook,
+    phonebook,
+    rapidcode,
+    rest_phonebook_sources,
+)
 from nethvoice.store.tables.routes import (
     announcement,
     callback,
@@ -80,13 +87,6 @@ from nethvoice.store.tables.routes import (
     timeconditions,
     vmblast,
 )
-from nethvoice.store.tables.phonebook import (
-    contacts,
-    cti_phonebook,
-    phonebook,
-    rapidcode,
-    rest_phonebook_sources,
-)
 from nethvoice.store.tables.service import (
     rest_astdb,
     rest_login_failures,
@@ -111,12 +111,12 @@ __all__ = [
     "ampusers",
     "announcement",
     "callback",
+    "contacts",
     "cti",
+    "cti_phonebook",
     "customcontexts_contexts",
     "customcontexts_includes",
     "daynight",
-    "contacts",
-    "cti_phonebook",
     "devices",
     "directory_details",
     "disa",
@@ -177,12 +177,12 @@ __all__ = [
     "rest_login_failures",
     "rest_notifies",
     "rest_outbox",
+    "rest_phonebook_sources",
     "rest_pjsip_providers",
     "rest_pjsip_trunks_custom_flags",
     "rest_pjsip_trunks_defaults",
     "rest_pjsip_trunks_specialopts",
     "rest_scans",
-    "rest_phonebook_sources",
     "rest_state",
     "rest_tasks",
     "rest_tftp_requests",
