@@ -14,6 +14,7 @@ from nethvoice.health import health
 from nethvoice.http.answers import JSON
 from nethvoice.http.stack import RootRoute, build
 from nethvoice.pbx import phone_reboots
+from nethvoice.pbx.phonebook.sync import Schedule
 from nethvoice.security import Authenticator
 from nethvoice.settings import Settings, load_settings
 from nethvoice.system import System
@@ -28,13 +29,18 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
     """
     system = System(settings)
     phone_reboots.attach(system)
+    schedule = Schedule(system) if settings.phonebook_schedule else None
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(system.start)
+        if schedule is not None:
+            schedule.start()
         try:
             yield
         finally:
+            if schedule is not None:
+                await anyio.to_thread.run_sync(schedule.stop)
             await anyio.to_thread.run_sync(system.stop)
 
     injected: dict[str, Any] = {"system": system}
@@ -44,6 +50,7 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
         injected=injected,
         authenticator=Authenticator(system),
         observe=metrics.observe,
+        uploads=settings.data_dir / "uploading",
         threads=settings.threads,
         trusted_proxies=settings.trusted_proxies,
         validate_responses=validate_responses,

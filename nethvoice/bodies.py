@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from nethvoice.uploads import UploadedFile
+
 
 class Problem(TypedDict):
     """A failure (RFC 9457). Operations may add members."""
@@ -756,6 +758,73 @@ class ConferenceUrl(TypedDict):
     url: str
 
 
+class PhonebookSource(TypedDict):
+    """Where contacts come from. `dbtype` is always needed. `mysql` and `postgresql` need `host`, `port`, `user`, `password`, `dbname` and `query`; `ldap` needs `host`, `port`, `dbname` and `query`; `csv` needs `url`; all need `mapping`, except for `POST /phonebook/test`. What is missing or empty is answered with 400. Other members are kept."""
+    dbtype: NotRequired[str]
+    host: NotRequired[str]
+    port: NotRequired[str | int]
+    user: NotRequired[str]
+    password: NotRequired[str]
+    dbname: NotRequired[str]
+    query: NotRequired[str]
+    tls: NotRequired[Literal['none', 'starttls', 'ldaps']]
+    url: NotRequired[str]
+    mapping: NotRequired[dict[str, str]]
+    interval: NotRequired[int | str]
+    type: NotRequired[str]
+    enabled: NotRequired[bool]
+
+
+class PhonebookSourcesValue(TypedDict):
+    enabled: bool
+
+
+class PhonebookSourceStored(TypedDict):
+    """The source is stored."""
+    status: Literal[True]
+    id: str
+
+
+class PhonebookTrialObject(TypedDict):
+    status: Literal[False]
+
+
+class PhonebookUpload(TypedDict):
+    """The file is kept."""
+    status: Literal[True]
+    uri: str
+
+
+class LdapPhonebook(TypedDict):
+    """How phones search the phonebook, in the words of the provisioning defaults `ldap_*`."""
+    enabled: bool
+    port: str
+    user: str
+    password: str
+    tls: Literal['none', 'ldaps']
+    base: str
+    name_display: str
+    mainphone_number_attr: str
+    mobilephone_number_attr: str
+    otherphone_number_attr: str
+    name_attr: str
+    number_filter: str
+    name_filter: str
+
+
+class LdapPhonebooks(TypedDict):
+    """The LDAP phonebook without and with TLS."""
+    ldap: LdapPhonebook
+    ldaps: LdapPhonebook
+
+
+class PhonebookSwitches(TypedDict):
+    """Which built-in sources are on."""
+    extensions: bool
+    nethcti: bool
+    speeddial: bool
+
+
 class PhoneReboot(TypedDict):
     """When a phone is to restart, by the clock of the PBX."""
     hours: str
@@ -866,6 +935,22 @@ LocalNetworksOrFalse = list[LocalNetwork] | Literal[False]
 
 Languages = dict[str, LanguagesValue]
 """Installed languages by code."""
+
+
+PhonebookField = Literal['cellphone', 'company', 'fax', 'homecity', 'homecountry', 'homeemail', 'homephone', 'homepob', 'homepostalcode', 'homeprovince', 'homestreet', 'name', 'notes', 'owner_id', 'title', 'url', 'workcity', 'workcountry', 'workemail', 'workphone', 'workpob', 'workpostalcode', 'workprovince', 'workstreet']
+"""A column of the central phonebook that a source may fill."""
+
+
+PhonebookSources = dict[str, PhonebookSourcesValue]
+"""Sources by id, as they are stored; files written by hand may hold other types and members."""
+
+
+PhonebookTrial = list[dict[str, str]] | PhonebookTrialObject
+"""Up to three rows, or that the source does not work."""
+
+
+PhonebookUploadForm = dict[str, UploadedFile]
+"""A form with one file; the field may have any name, and the last of several files counts."""
 
 
 PhoneReboots = dict[str, PhoneReboot]

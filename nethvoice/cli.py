@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 import click
 import orjson
 import uvicorn
+import uvloop
 import yaml
 from openapi_spec_validator import validate as validate_document
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
@@ -17,7 +18,11 @@ from pydantic import SecretStr
 
 from nethvoice import __version__, doctor, first_start, logs
 from nethvoice.document import document_text, load_document
+from nethvoice.ldap.run import LdapService
 from nethvoice.pbx import administrators, app_migration, phone_reboots
+from nethvoice.pbx.phonebook import sync as phonebook_sources
+from nethvoice.pbx.phonebook.builtin import BUILT_IN
+from nethvoice.pbx.phonebook.rows import SourceError
 from nethvoice.problems import Problem
 from nethvoice.settings import PREFIX, Settings, SettingsError, load_settings
 from nethvoice.system import System
@@ -152,6 +157,63 @@ def init() -> None:
         click.echo(f"made administrator {made.administrator}{where}")
     click.echo(f"secret: {first_start.where_the_secret_is(settings)}")
     click.echo("ready")
+
+
+# --- phonebook -----------------------------------------------------------------------------------
+
+
+@main.command("ldap")
+def ldap_command() -> None:
+    """Serve the LDAP phonebook on the ports that are switched on."""
+    settings = load_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    first_start.initialise(settings)
+    system = System(settings)
+    try:
+
+        async def serve_phonebook() -> None:
+            await LdapService(system).run()
+
+        uvloop.run(serve_phonebook())
+    finally:
+        system.stop()
+
+
+@main.group()
+def phonebook() -> None:
+    """The central phonebook."""
+
+
+@phonebook.command("sync")
+@click.argument("sources", nargs=-1)
+def phonebook_sync(sources: tuple[str, ...]) -> None:
+    """Synchronise SOURCES, or all enabled ones and the built-in ones."""
+    failed = False
+    with _system() as system:
+        keys = [_phonebook_key(name) for name in sources] or phonebook_sources.all_keys(system)
+        for key in keys:
+            try:
+                outcome = phonebook_sources.sync(system, key)
+            except (SourceError, Problem) as error:
+                failed = True
+                click.echo(f"{key}: failed: {error}", err=True)
+                continue
+            left_out = f", {outcome.skipped} rows left out: {outcome.reason}"
+            click.echo(f"{key}: {outcome.contacts} contacts{left_out if outcome.skipped else ''}")
+    if failed:
+        sys.exit(1)
+
+
+def _phonebook_key(name: str) -> str:
+    return phonebook_sources.built_in_key(name) if name in BUILT_IN else name
+
+
+@phonebook.command("list")
+def phonebook_list() -> None:
+    """List the sources with their contacts and their last error."""
+    with _system() as system:
+        for line in phonebook_sources.report(system):
+            click.echo(line)
 
 
 # --- administrators ------------------------------------------------------------------------------

@@ -137,6 +137,37 @@ class Settings(BaseSettings):
         None, description="Database of the CTI server (user_settings); unset: the main one"
     )
 
+    # Phonebook
+    phonebook_database_url: SecretStr | None = Field(
+        None, description="Database of the central phonebook; unset: the main one"
+    )
+    phonebook_dir: Path | None = Field(None, description="Folder that holds sources.d/")
+    phonebook_upload_dir: Path | None = Field(None, description="Folder of uploaded CSV files")
+    phonebook_schedule: bool = Field(
+        True, description="Synchronise by interval; false: only `nethvoice phonebook sync` does"
+    )
+    phonebook_ldap_host: str = Field("", description="Address of the LDAP phonebook; unset: all")
+    phonebook_ldap_port: int = Field(10389, ge=1, le=65535)
+    phonebook_ldaps_port: int = Field(10636, ge=1, le=65535)
+    phonebook_ldap_limit: int = Field(500, description="Entries of one answer; 0: no limit")
+    phonebook_ldap_user: str = Field(
+        "ldapuser",
+        validation_alias=_env("PHONEBOOK_LDAP_USER", "PHONEBOOK_LDAP_USER"),
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+    )
+    phonebook_ldap_password: SecretStr | None = Field(
+        None,
+        validation_alias=_env("PHONEBOOK_LDAP_PASSWORD", "PHONEBOOK_LDAP_PASS"),
+        description="unset: a generated one, the same for all processes",
+    )
+    phonebook_ldap_certificate: Path | None = Field(
+        None, description="PEM file, chain included; unset: a self-signed one is made"
+    )
+    phonebook_ldap_key: Path | None = Field(None, description="PEM file; unset: with the former")
+    hook_phonebook_ldap: Words = Field(
+        default_factory=list, description="Run with `ldap` or `ldaps` and the new status"
+    )
+
     ami_host: str | None = Field(None, description="Asterisk manager; unset: embedded AstDB")
     ami_port: int = Field(5038, ge=1, le=65535)
     ami_username: str = ""
@@ -343,6 +374,21 @@ class Settings(BaseSettings):
     def sounds_folder(self) -> Path:
         """Folder with one folder of prompts for each language."""
         return self.asterisk_sounds_dir or self.data_dir / "sounds"
+
+    @property
+    def phonebook_folder(self) -> Path:
+        """What the service itself keeps of the phonebook."""
+        return self.data_dir / "phonebook"
+
+    @property
+    def phonebook_sources(self) -> Path:
+        """Folder of the phonebook's sources, one JSON file each."""
+        return (self.phonebook_dir or self.phonebook_folder) / "sources.d"
+
+    @property
+    def phonebook_uploads(self) -> Path:
+        """Folder of uploaded CSV files."""
+        return (self.phonebook_upload_dir or self.phonebook_folder / "uploads").absolute()
 
     @property
     def secret_file(self) -> Path:

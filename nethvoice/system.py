@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 
+from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from nethvoice.context import current_request
@@ -45,7 +46,8 @@ class System:
         self.ami = _ami(settings)
         self.astdb: AstDB = AmiAstDB(self.ami) if self.ami else EmbeddedAstDB(self.database.engine)
         self.mailboxes = MailboxFiles(settings.voicemail_conf, settings.voicemail_spool)
-        self.cti_database = self._cti_database()
+        self.cti_database = self._other_database(settings.cti_database_url)
+        self.phonebook_database = self._other_database(settings.phonebook_database_url)
         self.crontab = _crontab(settings, self.database)
         self.outbox = Outbox(self.database, self._targets())
         self.tasks = TaskEngine(self.database)
@@ -81,8 +83,7 @@ class System:
             report.phase("telling other services", 90)
             self.middleware.notify(report)
 
-    def _cti_database(self) -> Database:
-        url = self.settings.cti_database_url
+    def _other_database(self, url: SecretStr | None) -> Database:
         if url is None:
             return self.database
         return Database(url.get_secret_value(), self.settings.run_folder, connections=4)
@@ -147,8 +148,9 @@ class System:
             self._upkeep.join(5.0)
         if self.ami is not None:
             self.ami.close()
-        if self.cti_database is not self.database:
-            self.cti_database.close()
+        for other in (self.cti_database, self.phonebook_database):
+            if other is not self.database:
+                other.close()
         self.database.close()
 
     def _keep_up(self) -> None:

@@ -175,7 +175,14 @@ class Service:
     def everything(self) -> dict[str, Any]:
         """All rows and keys that clients can change; what the service notes for itself is left
         out."""
-        quiet = {"rest_tasks", "rest_login_failures", "rest_astdb", "admin", *FACTS}
+        quiet = {
+            "rest_tasks",
+            "rest_login_failures",
+            "rest_astdb",
+            "rest_phonebook_sources",
+            "admin",
+            *FACTS,
+        }
         state: dict[str, Any] = {}
         with self.database.engine.connect() as connection:
             for table in self._tables(connection):
@@ -188,11 +195,16 @@ class Service:
         for family in ("AMPUSER", "DEVICE", "CW", "TRUNK"):
             state[family] = self.astdb(family)
         conf = self.settings.voicemail_conf
+        state["phonebook"] = {
+            path.name: path.read_bytes()
+            for folder in (self.settings.phonebook_sources, self.settings.phonebook_uploads)
+            for path in folder.glob("*")
+        }
         state["voicemail.conf"] = conf.read_bytes() if conf.exists() else b""
         return state
 
     def _tables(self, connection: Connection) -> Sequence[Table]:
-        metadata = [t.freepbx, t.own, t.cti]
+        metadata = [t.freepbx, t.own, t.cti, t.contacts]
         tables = [table for data in metadata for table in data.sorted_tables]
         return [table for table in tables if self.database.live(table) is not None]
 
@@ -237,6 +249,8 @@ class Service:
             connection.execute(insert(t.admin).values(variable="need_reload", value="false"))
         self.clear_astdb()
         self.settings.voicemail_conf.unlink(missing_ok=True)
+        for path in self.settings.phonebook_sources.glob("*.json"):
+            path.unlink()
 
     def settle(self) -> None:
         """Wait until no task is queued or running."""

@@ -51,6 +51,13 @@ from nethvoice.store.tables.people import (
     rest_devices_phones,
     rest_users,
 )
+from nethvoice.store.tables.phonebook import (
+    contacts,
+    cti_phonebook,
+    phonebook,
+    rapidcode,
+    rest_phonebook_sources,
+)
 from nethvoice.store.tables.routes import (
     announcement,
     callback,
@@ -111,7 +118,9 @@ __all__ = [
     "ampusers",
     "announcement",
     "callback",
+    "contacts",
     "cti",
+    "cti_phonebook",
     "customcontexts_contexts",
     "customcontexts_includes",
     "daynight",
@@ -154,6 +163,7 @@ __all__ = [
     "paging_config",
     "paging_groups",
     "parkplus",
+    "phonebook",
     "pin",
     "pin_protected_routes",
     "pjsip",
@@ -162,6 +172,7 @@ __all__ = [
     "queueprio",
     "queues_config",
     "queues_details",
+    "rapidcode",
     "rest_astdb",
     "rest_cti_groups",
     "rest_cti_macro_permissions",
@@ -175,6 +186,7 @@ __all__ = [
     "rest_notifies",
     "rest_outbox",
     "rest_phone_reboots",
+    "rest_phonebook_sources",
     "rest_pjsip_providers",
     "rest_pjsip_trunks_custom_flags",
     "rest_pjsip_trunks_defaults",
