@@ -212,9 +212,14 @@ def test_states_come_from_hints(production_service: Service) -> None:
     service.person("alice", "203")
     service.post("/physicalextensions", {"mainextension": "203", "mac": YEALINK, "model": "x"})
     service.asterisk.cli("dialplan add extension 203,hint,Custom:desk into ext-local")
-    try:
+
+    def state() -> tuple[str, str]:
         (found,) = service.get("/devices/phones/list")
-        assert (found["lines"][0]["status"], found["lines"][0]["statusText"]) == ("0", "Idle")
+        return found["lines"][0]["status"], found["lines"][0]["statusText"]
+
+    try:
+        # Asterisk works out the state of a new hint by and by.
+        eventually(lambda: state() == ("0", "Idle"))
     finally:
         service.asterisk.cli("dialplan remove extension 203@ext-local")
 
