@@ -3,7 +3,11 @@
 The TFTP server tells each request; the lists of phones read them.
 """
 
+import contextlib
+import logging
+import queue
 import re
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +20,11 @@ from nethvoice.store import tables as t
 from nethvoice.store.database import Database
 from provisioning.mac_vendors import normalise_mac
 from provisioning.makers import GATEWAY_MAKERS, maker_of
+
+log = logging.getLogger(__name__)
+
+_QUEUE = 1000
+_END_WAIT = 5.0
 
 APP_BRAND = "CTI App"
 """Maker of softphones that fetch a file as a phone does."""
@@ -81,3 +90,39 @@ def requesters(connection: Connection, settings: Settings) -> Iterator[Requester
                 yield Requester(mac, maker)
         elif not served and _APP_FILE.fullmatch(file):
             yield Requester(mac, APP_BRAND, GRANDSTREAM_APP)
+
+
+class RequestRecorder:
+    """Records requests in a thread of its own, so that the database never holds up a transfer.
+
+    What comes faster than the database takes it is dropped: a device asks again.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._database = Database(settings.sql_url, settings.run_folder, connections=1)
+        self._waiting: queue.Queue[tuple[str, bool] | None] = queue.Queue(_QUEUE)
+        self._thread = threading.Thread(target=self._work, name="tftp-requests", daemon=True)
+        self._thread.start()
+
+    def note(self, file: str, served: bool) -> None:
+        """Have a request recorded; never blocks."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait((file, served))
+
+    def close(self) -> None:
+        """Record what waits, for a moment at most, and end."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=_END_WAIT)
+        self._thread.join(_END_WAIT)
+        self._database.close()
+
+    def _work(self) -> None:
+        while True:
+            item = self._waiting.get()
+            if item is None:
+                return
+            try:
+                record_request(self._database, item[0], served=item[1])
+            except Exception as error:
+                # Without its table, or with the database away, files are served all the same.
+                log.warning("a TFTP request is not recorded: %s", type(error).__name__)

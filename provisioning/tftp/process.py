@@ -10,6 +10,7 @@ from types import FrameType
 from nethvoice import logs
 from nethvoice.settings import PREFIX, Settings, SettingsError
 from provisioning.tftp.server import TftpServer, open_port
+from provisioning.tftp_requests import RequestRecorder
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +43,14 @@ def open_configured_port(settings: Settings) -> socket.socket:
 def serve(settings: Settings, sock: socket.socket) -> None:
     """Serve on an open port until SIGTERM or SIGINT, or the end of the parent process that
     `multiprocessing` knows of."""
+    requests = RequestRecorder(settings)
     server = TftpServer(
         sock,
         settings.tftp_folder,
         transfers=settings.tftp_transfers,
         client_transfers=settings.tftp_client_transfers,
         client_failures=settings.tftp_client_failures,
+        on_end=requests.note,
     )
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -58,7 +61,10 @@ def serve(settings: Settings, sock: socket.socket) -> None:
     # Ctrl-C reaches a whole terminal; a child waits until its parent ends it.
     signal.signal(signal.SIGINT, stop if parent is None else signal.SIG_IGN)
     log.info("TFTP serves %s on port %d", settings.tftp_folder, server.port)
-    server.run(None if parent is None else parent.sentinel)
+    try:
+        server.run(None if parent is None else parent.sentinel)
+    finally:
+        requests.close()
 
 
 def _open_some_port(settings: Settings) -> socket.socket:

@@ -68,7 +68,8 @@ class TftpServer:
     `transfers` is how many are open at once, `client_transfers` how many of them for one address;
     a request above that is left unanswered, and the client repeats it. `client_failures` is how
     often in a minute an address may fail before it gets no answer for the rest of it. `timeout`
-    is how many seconds a packet waits for its acknowledgement before it is sent again.
+    is how many seconds a packet waits for its acknowledgement before it is sent again. `on_end` is
+    told the file of each request and whether it was sent; it must not block.
     """
 
     def __init__(
@@ -80,11 +81,13 @@ class TftpServer:
         client_transfers: int = 250,
         client_failures: int = 300,
         timeout: float = 2.0,
+        on_end: Callable[[str, bool], None] = lambda _file, _served: None,
     ) -> None:
         self.port = int(sock.getsockname()[1])
         self._sock = sock
         self._folder = ServedFolder(root)
         self._timeout = timeout
+        self._on_end = on_end
         self._most = min(transfers, _affordable())
         self._limits = ClientLimits(client_transfers, client_failures)
         self._factory = TftpPacketFactory()
@@ -249,6 +252,7 @@ class TftpServer:
             "resent_bytes": transfer.metrics.resent_bytes,
         }
         log.info("TFTP: %s", failure or "sent", extra=details)
+        self._on_end(name, failure is None)
         if failure is not None and not transfer.acknowledged:
             self._failed(host)
 

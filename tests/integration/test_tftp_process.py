@@ -14,9 +14,11 @@ import httpx
 import pytest
 
 from nethvoice.settings import Settings, SettingsError
+from nethvoice.store.database import Database
 from provisioning.tftp.process import TftpProcess
+from provisioning.tftp_requests import requesters
 from tests.processes import free_port
-from tests.support import eventually
+from tests.support import PASSWORD, SECRET, eventually
 from tests.tftp_client import TftpError, fetch
 
 NAME = "00A0BA123456.cfg"
@@ -171,3 +173,22 @@ def answers(port: int) -> bool:
     with contextlib.suppress(httpx.TransportError):
         return httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200
     return False
+
+
+def test_phones_that_ask_are_noted(tmp_path: Path) -> None:
+    """A phone needs no scan to be found: it asks for its file."""
+    more = {"PORT": free_port(), "SECRET": SECRET, "ADMIN_PASSWORD": PASSWORD}
+    with command(tmp_path, "serve", "--tftp", **more) as running:
+        port = running.port(r"TFTP +port (\d+)")
+        for name in ("001565123456.cfg", "y000000000028.cfg", "../001565999999.cfg"):
+            with pytest.raises(TftpError):
+                fetch(port, name)
+        settings = Settings(data_dir=tmp_path)
+        database = Database(settings.sql_url, settings.run_folder, connections=1)
+        with contextlib.closing(database):
+
+            def noted() -> list[str]:
+                with database.read() as connection:
+                    return [found.mac for found in requesters(connection, settings)]
+
+            assert "00:15:65:12:34:56" in eventually(noted)
