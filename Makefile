@@ -19,7 +19,7 @@ help:
 	@echo "make lock     renew the lock files"
 
 run: install
-	@exec $(BIN)/nethvoice serve
+	@exec $(BIN)/nethvoice serve --tftp
 
 install: $(VENV)/.installed
 
