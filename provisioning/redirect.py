@@ -9,7 +9,8 @@ import yaml
 from nethvoice.problems import bad_request
 from nethvoice.store.redirect_gateway import RedirectGateway
 from nethvoice.system import System
-from provisioning.mac_vendors import OVERLAY_NAME, normalise_mac, vendor_of
+from provisioning import makers
+from provisioning.mac_vendors import normalise_mac, vendor_of
 
 _CRC = re.compile(r"[A-Za-z0-9]{4}")
 
@@ -29,7 +30,7 @@ async def register_phone(system: System, mac: str, url: str | None, crc: str | N
     if crc and not _CRC.fullmatch(crc):
         raise bad_request("crc must be four letters or digits", error="invalid_mac-id_crc_format")
     settings = system.settings
-    vendor = vendor_of(address, settings.data_dir / OVERLAY_NAME)
+    vendor = vendor_of(address, makers.overlay(settings))
     provider = {**_shipped(), **settings.rps_providers}.get(vendor or "")
     if provider is None:
         named = f"phones of {vendor}" if vendor else "phones of unknown makers"
