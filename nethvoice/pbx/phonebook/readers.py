@@ -281,6 +281,8 @@ def _ldap(config: Config, _uploads: Path, limits: Limits) -> Rows:
     finally:
         with contextlib.suppress(LDAPException, OSError):
             connection.unbind()
+        if connection.socket is not None:  # it is left open when connecting fails
+            connection.socket.close()
 
 
 def _ldap_rows(connection: Any, config: Config, limits: Limits, started: float) -> Rows:

@@ -41,6 +41,8 @@ TICK = 10.0
 CLAIM_DIES = 600.0
 BUILT_IN_INTERVAL = 3600.0
 _PREFIX = "builtin:"
+_STATES = "nethvoice.phonebook.states"
+"""Lock of the table of states: rows that come and go would deadlock in MariaDB."""
 _TICKS_BETWEEN_CLEANING = 360
 
 
@@ -174,7 +176,7 @@ def locked(system: System, key: str) -> Iterator[None]:
 
 
 def _note(system: System, key: str, started: float, **values: Any) -> None:
-    with system.database.write() as connection:
+    with system.database.write(_STATES) as connection:
         put_row(
             connection,
             t.rest_phonebook_sources,
@@ -194,7 +196,7 @@ def _note(system: System, key: str, started: float, **values: Any) -> None:
 
 def forget(system: System, key: str) -> None:
     """Drop what is known of a source."""
-    with system.database.write() as connection:
+    with system.database.write(_STATES) as connection:
         connection.execute(
             delete(t.rest_phonebook_sources).where(t.rest_phonebook_sources.c.source == key)
         )
@@ -205,7 +207,7 @@ def forget(system: System, key: str) -> None:
 
 def want(system: System, key: str) -> None:
     """Ask for a run of a source as soon as possible, by whichever process."""
-    with system.database.write() as connection:
+    with system.database.write(_STATES) as connection:
         put_row(connection, t.rest_phonebook_sources, {"source": key}, {"wanted": time.time()})
 
 
@@ -294,7 +296,7 @@ def _fits(source: Source) -> bool:
 def _claim(system: System, key: str) -> bool:
     now = time.time()
     table = t.rest_phonebook_sources
-    with system.database.write() as connection:
+    with system.database.write(_STATES) as connection:
         insert_ignore(connection, table, [{"source": key}])
         free = or_(table.c.claimed.is_(None), table.c.claimed < now - CLAIM_DIES)
         result = connection.execute(
@@ -320,7 +322,7 @@ def _attempt(system: System, key: str) -> None:
 
 
 def _release(system: System, key: str) -> None:
-    with contextlib.suppress(Problem), system.database.write() as connection:
+    with contextlib.suppress(Problem), system.database.write(_STATES) as connection:
         connection.execute(
             update(t.rest_phonebook_sources)
             .where(t.rest_phonebook_sources.c.source == key)
