@@ -74,12 +74,12 @@ def serve(host: str | None, port: int | None, workers: int | None, with_tftp: bo
             os.environ[PREFIX + name] = str(value)
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
-    made = first_start.initialise(settings)
+    first_start.initialise(settings)
     settings.refuse_public_default()
     if settings.workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(dir=settings.run_folder, prefix="metrics-")
     beside = tftp_process.TftpProcess(settings) if with_tftp else None
-    _announce(settings, made, None if beside is None else beside.port)
+    _announce(settings, None if beside is None else beside.port)
     try:
         _serve_api(settings)
     finally:
@@ -107,7 +107,7 @@ def _serve_api(settings: Settings) -> None:
     )
 
 
-def _announce(settings: Settings, made: first_start.Made, tftp_port: int | None) -> None:
+def _announce(settings: Settings, tftp_port: int | None) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"http://{host}:{settings.port}{settings.base_path}"
     lines = [
@@ -119,12 +119,11 @@ def _announce(settings: Settings, made: first_start.Made, tftp_port: int | None)
     if tftp_port is not None:
         lines.append(f"  TFTP      port {tftp_port}, files of {settings.tftp_folder}")
     password = settings.data_dir / "admin-password"
-    if made.administrator or password.exists():
-        name = first_start.FIRST_ADMINISTRATOR
-        if settings.admin_password is not None:
-            lines.append(f"  admin     {name}, password as set in {PREFIX}ADMIN_PASSWORD")
-        elif password.exists():
-            lines.append(f"  admin     {name}, first password in {password}")
+    name = first_start.FIRST_ADMINISTRATOR
+    if settings.admin_password is not None:
+        lines.append(f"  admin     {name}, first password as set in {PREFIX}ADMIN_PASSWORD")
+    elif password.exists():
+        lines.append(f"  admin     {name}, first password in {password}")
     click.echo("\n".join(lines), err=True)
 
 
