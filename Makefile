@@ -42,7 +42,7 @@ services:
 	@scripts/services
 
 test: $(VENV)/.tested services
-	$(BIN)/python -m pytest -n $(or $(JOBS),auto) --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n $(or $(JOBS),auto) --dist worksteal $(PYTEST)
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
