@@ -183,6 +183,7 @@ def test_one_reload_for_a_whole_import(service: Service) -> None:
     assert len(service.rows(t.rest_tasks, kind="apply")) == before + 1
 
 
+@pytest.mark.timeout(900)
 def test_a_thousand_people(service: Service) -> None:
     """A small constant of statements a person, progress on the way, and one reload."""
 
@@ -200,7 +201,7 @@ def test_a_thousand_people(service: Service) -> None:
                 seen_progress.add(state)
                 return bool(state == 100)
 
-            eventually(finished, 240)
+            eventually(finished, 600)
             service.settle()
         if people > 100:
             assert len(seen_progress) > 10

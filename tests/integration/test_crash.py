@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+import pytest
 
 from nethvoice.store import tables as t
 from tests.integration.conftest import Store
@@ -19,6 +20,7 @@ KILLS = 12
 PEOPLE = 400
 
 
+@pytest.mark.timeout(900)
 def test_sigkill_during_creations(store: Store, tmp_path: Path) -> None:
     names = [f"user{number}" for number in range(PEOPLE)]
     store.people(names)
