@@ -140,8 +140,8 @@ def _check_widths(system: System, row: dict[str, Any]) -> None:
 def _put_row(unit: Unit, old: Gateway | None, row: dict[str, Any]) -> int:
     if old is None:
         unit.reload()
-        made = unit.conn.execute(insert(t.gateway_config).values(row))
-        return int(made.inserted_primary_key[0])
+        key: Any = unit.conn.execute(insert(t.gateway_config).values(row)).inserted_primary_key
+        return int(key[0])
     if change_rows(unit.conn, t.gateway_config, t.gateway_config.c.id == old.id, row):
         unit.reload()
     return old.id
