@@ -195,9 +195,10 @@ def _lines(connection: Connection, gateway_id: int, own: str) -> dict[str, list[
             # also after somebody has renamed it.
             name = None
             if trunk_row is not None and (
-                trunk_row.dialoutprefix == str(number) or trunk_row.name.startswith(f"{own}{kind}_")
+                trunk_row.dialoutprefix == str(number)
+                or (trunk_row.name or "").startswith(f"{own}{kind}_")
             ):
-                name = trunk_row.name
+                name = trunk_row.name or ""
             secret = values["secret"] or ""
             if name is not None:
                 secret = secrets.get(str(values["trunk"])) or secret

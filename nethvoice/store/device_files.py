@@ -2,15 +2,15 @@
 
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection
 
+from nethvoice.store.files import write_private
 from nethvoice.store.outbox import Operation, TargetDown
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MODE = 0o640
 """They hold SIP secrets: for this service and the group of the folder's server only."""
 
@@ -48,7 +48,7 @@ class DeviceFiles:
             for action, name, *content in operations:
                 path = self.folder / _checked(name)
                 if action == "write":
-                    _replace(path, content[0].encode("ascii"))
+                    write_private(path, content[0].encode("ascii"), _MODE)
                 else:
                     path.unlink(missing_ok=True)
             _sync_folder(self.folder)
@@ -62,21 +62,6 @@ def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} cannot be the name of a device's file")
     return name
-
-
-def _replace(path: Path, content: bytes) -> None:
-    # Hidden until it is whole; servers do not give out hidden files.
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(handle, _MODE)
-            file.write(content)
-            file.flush()
-            os.fsync(handle)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -218,6 +218,19 @@ def test_push_renders_anew(service: Service, tftp: int, monkeypatch: pytest.Monk
     assert b"chosen-later" in gateway.startup
 
 
+def test_the_commit_waits_for_the_transfer(
+    service: Service, tftp: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Trinity has its prompt back before the transfer is over; an empty one was once saved."""
+    saved(service)
+    monkeypatch.setattr(gateway_push, "PATIENCE", replace(HASTY, settle=3.0))
+    with Gateway("trinity", tftp, Behaviour(prompt_before_done=0.5)) as gateway:
+        at(gateway, monkeypatch)
+        service.post(PUSH, BODY)
+    assert gateway.startup == (service.settings.tftp_folder / FILES["trinity"]).read_bytes()
+    assert gateway.lines.count("copy config:tmp-config startup-config") == 1
+
+
 def test_forms(service: Service, tftp: int, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(service)
     with Gateway("trinity", tftp) as gateway:

@@ -427,6 +427,22 @@ def test_fxs_gateway(service: Service) -> None:
     assert b"91201" in contents.pop()
 
 
+def test_more_than_nine_telephones(service: Service) -> None:
+    """Port 1 once was found inside port 10."""
+    service.person("alice", "201")
+    service.person("bob", "202")
+    ports = [{"linked_extension": "201"}] * 8 + [{"linked_extension": "202"}] * 8
+    gateway_id = save(service, **GRANDSTREAM, model=model_id(service, "gxw4216"), trunks_fxs=ports)
+    text = service.client.get(f"/devices/gateways/{gateway_id}/config").text
+    values = dict(re.findall(r"<P([0-9]+)>([^<]*)</P", text))
+    rows = service.rows(t.gateway_config_fxs)
+    assert len(rows) == 16
+    for index, row in enumerate(rows):
+        for first in (4060, 4090, 4180):
+            assert values[str(first + index)] == row["physical_extension"]
+        assert values[str(4120 + index)] == row["secret"]
+
+
 def test_fxs_gateway_behind_a_proxy(service: Service, behind_proxy: None) -> None:
     service.person("alice", "201")
     model = model_id(service, "ht801TLS")
@@ -544,6 +560,37 @@ def test_missing_addresses_are_filled_in(service: Service, monkeypatch: pytest.M
     assert (row["ipv4_green"], row["netmask_green"]) == ("pbx.example.org", "255.255.255.0")
 
 
+def test_what_the_wizard_posts_for_a_scanned_gateway(service: Service) -> None:
+    body = {
+        **BASE,
+        "ipv4": "192.168.1.245",
+        "type": "gateway",
+        "isConnected": True,
+        "isConfigured": False,
+        "network_name": "eth0",
+        "isGrandstream": False,
+        "model": "11",
+        "trunks_isdn": [],
+        "trunks_pri": [],
+        "trunks_fxo": [{"name": 0, "number": "0721405516"}, {"name": 1, "number": ""}],
+        "trunks_fxs": [],
+        "onSave": True,
+        "onError": False,
+    }
+    answer = service.post("/devices/gateways", body)
+    assert isinstance(answer["id"], str)
+    assert service.get("/trunks/count") == 2
+    [shown] = service.get("/devices/gateways/list/e2fa272b0b69291f2916ccf63f55d0e8")
+    assert (shown["model"], shown["ipv4"], shown["isConfigured"]) == ("11", "192.168.1.245", True)
+    assert shown["trunks_fxo"] == [
+        {"linked_trunk": "1", "number": "0721405516"},
+        {"linked_trunk": "2", "number": ""},
+    ]
+    # Sent again from the list, with the form's fields; an empty `ipv4` does not lose the address.
+    service.post("/devices/gateways", {**body, "ipv4": ""})
+    assert service.row(t.gateway_config)["ipv4"] == "192.168.1.245"
+
+
 def test_forms(service: Service) -> None:
     """What a PHP client posts: brackets, and empty texts for empty lists."""
     service.person("alice", "201")
@@ -581,7 +628,8 @@ def test_names(service: Service, name: str) -> None:
     assert service.row(t.gateway_config)["name"] == name
     path = f"/devices/gateways/download/{_quoted(name)}"
     if "/" not in name:
-        assert service.get(path) == service.get(f"{path}/{MAC}")
+        texts = [base64.b64decode(service.get(x)).decode() for x in (path, f"{path}/{MAC}")]
+        assert _undated(texts[0]) == _undated(texts[1])
     assert service.get("/devices/gateways/list/x")[0]["name"] == name
     service.call("DELETE", "/devices/gateways", json={"name": name})
     assert service.rows(t.gateway_config, id=int(gateway_id)) == []
