@@ -1,6 +1,5 @@
 """Files of devices: whole or not there, and only where they belong."""
 
-import os
 import stat
 import threading
 from pathlib import Path
@@ -88,4 +87,4 @@ def test_a_folder_in_the_place_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "a.cfg").mkdir()
     with pytest.raises(OSError, match="directory"):
         DeviceFiles(tmp_path).apply([write_file("a.cfg", b"x")])
-    assert os.listdir(tmp_path) == ["a.cfg"]
+    assert [found.name for found in tmp_path.iterdir()] == ["a.cfg"]
