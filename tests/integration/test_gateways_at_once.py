@@ -1,17 +1,24 @@
-"""Gateways saved through two server processes at once: trunks, numbers and files do not mix."""
+"""Gateways saved through two server processes at once, and by one that is killed: trunks, numbers
+and files neither mix nor stay behind."""
 
+import contextlib
+import random
 import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from nethvoice.store import tables as t
 from tests.integration.conftest import Store
 from tests.processes import Process
+from tests.support import eventually
 
 GATEWAYS = 6
 PORTS = 4
 ROUNDS = 3
+KILLS = 4
 
 
 def _body(number: int, ports: int) -> dict[str, Any]:
@@ -100,3 +107,62 @@ def test_gateways_do_not_mix(store: Store, tmp_path: Path) -> None:
         mac = gateways[row["config_id"]]["mac"].replace(":", "")
         assert row["secret"] in (folder / f"{mac}.cfg").read_text("ascii")
     assert store.rows(t.rest_outbox) == []
+
+
+def test_sigkill_during_saves(store: Store, tmp_path: Path) -> None:
+    """A gateway is there with its trunks and its file, or nothing of it is."""
+    store.people(["alice"])
+    process = Process(tmp_path / "server.log", **store.settings)
+    chance = random.Random(7)
+    count = 0
+    gone = threading.Event()
+
+    def client(number: int) -> None:
+        nonlocal count
+        with contextlib.suppress(httpx.TransportError), process.client() as http:
+            while not gone.is_set():
+                answer = http.post("/devices/gateways", json=_body(number, PORTS))
+                assert answer.status_code == 200, answer.text
+                count += 1
+                if chance.random() < 0.7:
+                    http.delete(f"/devices/gateways/{answer.json()['id']}")
+
+    for turn in range(KILLS):
+        process.start()
+        if turn == 0:
+            with process.client() as http:
+                body = {"username": "alice", "extension": "200"}
+                assert http.post("/mainextensions", json=body).status_code == 201
+        gone.clear()
+        clients = [threading.Thread(target=client, args=(number,)) for number in range(4)]
+        for thread in clients:
+            thread.start()
+        goal = count + chance.randint(2, 12)
+        eventually(lambda goal=goal: count >= goal, 120)
+        process.kill()
+        gone.set()
+        for thread in clients:
+            thread.join(60)
+    process.start()
+    eventually(lambda: store.rows(t.rest_outbox) == [], 30)
+    process.stop()
+
+    gateways = {row["id"]: row for row in store.rows(t.gateway_config)}
+    ports = store.rows(t.gateway_config_isdn)
+    trunks = {row["trunkid"] for row in store.rows(t.trunks)}
+    assert Counter(row["config_id"] for row in ports) == dict.fromkeys(gateways, PORTS)
+    assert {row["trunk"] for row in ports} == trunks
+    assert {row["id"] for row in store.rows(t.pjsip)} == {str(number) for number in trunks}
+    numbers = [row["physical_extension"] for row in store.rows(t.gateway_config_fxs)]
+    assert len(numbers) == len(set(numbers)) == len(gateways)
+    assert sorted(row["extension"] for row in store.rows(t.rest_devices_phones)) == sorted(numbers)
+    assert {row["extension"] for row in store.rows(t.users)} == {"200", *numbers}
+    members = store.read_astdb("AMPUSER")["200/device"].split("&")
+    assert sorted(members) == sorted({"200", *numbers})
+    folder = Path(store.settings["DATA_DIR"]) / "tftpboot"
+    assert {path.name for path in folder.glob("[!.]*")} == {
+        f"{row['mac'].replace(':', '')}.cfg" for row in gateways.values()
+    }
+    for row in ports:
+        mac = gateways[row["config_id"]]["mac"].replace(":", "")
+        assert row["secret"] in (folder / f"{mac}.cfg").read_text("ascii")
