@@ -82,7 +82,7 @@ def create_physical_extension(
     with system.change(NUMBERS) as unit:
         owner = require_owner(unit, main)
         if clear_temporary:
-            clear_temporary_devices(system, unit, main)
+            _clear_temporary(system, unit, main)
         if phone.mac:
             linked = _linked_number(unit, phone, main)
             if linked is not None and extension in (None, linked):
@@ -108,7 +108,7 @@ def create_custom_device(system: System, unit: Unit, main: str) -> str:
     main extension).
     """
     owner = require_owner(unit, main)
-    clear_temporary_devices(system, unit, main)
+    _clear_temporary(system, unit, main)
     number = allocate(system, unit, owner, main)
     set_type_sip(system, unit, number, "physical")
     _link_custom(unit, owner, number, Phone())
@@ -483,7 +483,7 @@ def delete_by_mac(system: System, mac: str) -> None:
         unit.reload()
 
 
-def clear_temporary_devices(system: System, unit: Unit, main: str) -> None:
+def _clear_temporary(system: System, unit: Unit, main: str) -> None:
     """Remove the temporary devices of a main extension; its first real phone replaces them."""
     temporary = unit.conn.scalars(
         select(_phones.c.extension).where(
