@@ -342,7 +342,7 @@ class TaskPhase(TypedDict):
 
 
 class Task(TypedDict):
-    """A task; state, phases and output are those of an apply job."""
+    """A task; apply jobs and pushes to gateways have state, phases and output."""
     task: str
     action: str | None
     progress: int
@@ -442,6 +442,98 @@ class Gateway(TypedDict):
     trunks_pri: NotRequired[list[GatewayPriPort]]
     trunks_fxo: NotRequired[list[GatewayFxoPort]]
     trunks_fxs: NotRequired[list[GatewayFxsPort]]
+
+
+class GatewayModel(TypedDict):
+    """A model of gateway, a row of `gateway_models`, with addresses to propose."""
+    id: str
+    model: str
+    manufacturer: str | None
+    tech: str | None
+    n_pri_trunks: str | None
+    n_isdn_trunks: str | None
+    n_fxo_trunks: str | None
+    n_fxs_ext: str | None
+    description: str | None
+    proxy: str
+    ipv4_green: str
+
+
+class GatewayToSave(TypedDict):
+    """A gateway as it is to be."""
+    name: str
+    mac: NotRequired[str | None]
+    model: str | int
+    manufacturer: NotRequired[str | None]
+    ipv4: NotRequired[str | None]
+    ipv4_new: str
+    gateway: str
+    netmask_green: NotRequired[str | None]
+    ipv4_green: NotRequired[str | None]
+    proxy: NotRequired[str | None]
+    trunks_isdn: NotRequired[list[IsdnPortToSave] | None]
+    trunks_pri: NotRequired[list[dict[str, Any]] | None]
+    trunks_fxo: NotRequired[list[FxoPortToSave] | None]
+    trunks_fxs: NotRequired[list[FxsPortToSave] | None]
+    users_fxs: NotRequired[list[FxsUserToSave] | None]
+
+
+class IsdnPortToSave(TypedDict):
+    """An ISDN port."""
+    type: NotRequired[str | None]
+
+
+class FxoPortToSave(TypedDict):
+    """A port for an analogue line."""
+    number: NotRequired[str | int | None]
+
+
+class FxsPortToSave(TypedDict):
+    """A port for an analogue telephone."""
+    linked_extension: NotRequired[str | int | None]
+
+
+class FxsUserToSave(TypedDict):
+    """A port for an analogue telephone, by its user."""
+    linked_user: NotRequired[str | None]
+
+
+class SavedGateway(TypedDict):
+    """The gateway is saved."""
+    status: Literal[True]
+    errors: list[str]
+    warnings: list[str]
+    infos: list[str]
+    id: str
+
+
+class GatewayProblem(Problem):
+    """A gateway that is refused."""
+    errors: NotRequired[list[str]]
+    warnings: NotRequired[list[str]]
+    infos: NotRequired[list[str]]
+
+
+class GatewayName(TypedDict):
+    """Which gateway."""
+    name: str
+    mac: NotRequired[str | None]
+
+
+class GatewayToPush(TypedDict):
+    """Which gateway; other members are ignored."""
+    name: str
+    mac: NotRequired[str | None]
+
+
+class GatewayPushProblem(Problem):
+    """A push that failed."""
+    task: NotRequired[str]
+
+
+class GatewayTask(Task):
+    """A push to a gateway."""
+    created: str
 
 
 class GatewayIsdnPort(TypedDict):
@@ -911,6 +1003,10 @@ TaskId = str
 
 TaskState = Literal['queued', 'running', 'succeeded', 'failed']
 """State of an apply job or of one of its phases."""
+
+
+PriPortToSave = dict[str, Any]
+"""A primary rate port; nothing in it matters."""
 
 
 TrunkCodecs = list[str] | str

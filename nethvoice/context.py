@@ -7,12 +7,14 @@ from dataclasses import dataclass
 @dataclass
 class RequestContext:
     """`id` is in the log and in the answer's `X-Request-Id`; `apply_task` names the apply job that
-    this request's change caused and is answered as `X-Apply-Task`; `address` is the client's."""
+    this request's change caused and is answered as `X-Apply-Task`; `task` names the task that did
+    the request's work and is answered as `X-Task`; `address` is the client's."""
 
     id: str
     user: str | None = None
     address: str = ""
     apply_task: str | None = None
+    task: str | None = None
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from sqlalchemy import func, insert, select
 
-from nethvoice.pbx import administrators, outbound_locales, provider_catalogue
+from nethvoice.pbx import (
+    administrators,
+    gateway_catalogue,
+    outbound_locales,
+    provider_catalogue,
+)
 from nethvoice.settings import Settings, SettingsError, make_secret
 from nethvoice.store import tables as t
 from nethvoice.store.catalogue import CatalogueError
@@ -14,7 +19,11 @@ from nethvoice.system import System
 
 FIRST_ADMINISTRATOR = "admin"
 INTERNAL_DIRECTORY = "PBX Internal Directory"
-CATALOGUES = (provider_catalogue.CATALOGUE, outbound_locales.CATALOGUE)
+CATALOGUES = (
+    provider_catalogue.CATALOGUE.load,
+    outbound_locales.CATALOGUE.load,
+    gateway_catalogue.load,
+)
 
 
 @dataclass
@@ -57,9 +66,9 @@ def initialise(settings: Settings) -> Made:
 def _load_catalogues(system: System) -> None:
     """Take over shipped facts, and what the operator has put into the data directory."""
     with system.change("nethvoice.schema") as unit:
-        for catalogue in CATALOGUES:
+        for load in CATALOGUES:
             try:
-                catalogue.load(unit.conn, system.settings.data_dir)
+                load(unit.conn, system.settings.data_dir)
             except CatalogueError as error:
                 raise SettingsError(str(error)) from error
 

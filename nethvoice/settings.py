@@ -236,9 +236,14 @@ class Settings(BaseSettings):
     gateway_logins: Logins = Field(
         default_factory=dict, description="Logins for the push, by MAC address, family or vendor"
     )
+    gateway_admin_password: SecretStr | None = Field(
+        None, description="Administrator's password that gateways get; unset: theirs stays"
+    )
 
     proxy_ip: str | None = Field(None, validation_alias=_env("PROXY_IP", "PROXY_IP"))
     proxy_port: int | None = Field(None, validation_alias=_env("PROXY_PORT", "PROXY_PORT"))
+    proxy_fqdn: str = Field("", description="Name of the proxy for gateways; unset: PROXY_IP")
+    cti_module: bool = Field(False, description="FreePBX has the CTI module with its contexts")
     mobile_app: Literal["acrobits", "native"] = "acrobits"
     last_device_digit: Literal[7, 8] = 7
 
@@ -330,6 +335,11 @@ class Settings(BaseSettings):
     def outbound_proxy(self) -> str:
         """The SIP URI that devices are routed through, empty in the direct profile."""
         return f"sip:{self.proxy_ip}:{self.proxy_port};lr" if self.on_proxy else ""
+
+    @property
+    def proxy_for_devices(self) -> str | None:
+        """Name or address of the SIP proxy that gateways register through, None without one."""
+        return (self.proxy_fqdn or self.proxy_ip) if self.on_proxy else None
 
     @property
     def directory_kind(self) -> Literal["internal", "userman", "ldap", ""]:

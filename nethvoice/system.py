@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pydantic import SecretStr
 from sqlalchemy import Connection
@@ -16,6 +16,7 @@ from nethvoice.store.astdb import AmiAstDB, AstDB, EmbeddedAstDB
 from nethvoice.store.crontab import RebootCrontab
 from nethvoice.store.cti import CtiSettings
 from nethvoice.store.database import Database
+from nethvoice.store.device_files import DeviceFiles
 from nethvoice.store.known_keys import KnownKeys
 from nethvoice.store.mailboxes import MailboxFiles
 from nethvoice.store.middleware import Middleware
@@ -46,6 +47,7 @@ class System:
         self.ami = _ami(settings)
         self.astdb: AstDB = AmiAstDB(self.ami) if self.ami else EmbeddedAstDB(self.database.engine)
         self.mailboxes = MailboxFiles(settings.voicemail_conf, settings.voicemail_spool)
+        self.device_files = DeviceFiles(settings.tftp_folder)
         self.cti_database = self._other_database(settings.cti_database_url)
         self.phonebook_database = self._other_database(settings.phonebook_database_url)
         self.crontab = _crontab(settings, self.database)
@@ -71,6 +73,7 @@ class System:
         targets: dict[str, Target] = {
             "astdb": self.astdb,
             "mailboxes": self.mailboxes,
+            "files": self.device_files,
             "cti": CtiSettings(self.cti_database, same_database=same),
         }
         if self.crontab is not None:
@@ -102,11 +105,13 @@ class System:
             yield connection
 
     @contextlib.contextmanager
-    def change(self, lock: str | None = None, *, defer_reload: bool = False) -> Iterator[Unit]:
+    def change(
+        self, lock: str | Sequence[str] | None = None, *, defer_reload: bool = False
+    ) -> Iterator[Unit]:
         """A unit of work: all of it happens, or nothing.
 
         After the commit the effects are tried once before this returns; what fails stays in the
-        outbox. `lock` names what the unit must not do at the same time as another. With
+        outbox. `lock` names what, one or several, no other unit must do at the same time. With
         `defer_reload` the caller asks for one reload itself when a series of units is done.
         """
         with self.database.write(lock) as connection:

@@ -27,6 +27,7 @@ _TEMPLATES = {
     Family.GRANDSTREAM: (Format.XML, "gateways/grandstream/gateway.xml.j2"),
 }
 _VEGA_SCRIPT = "gateways/sangoma/script.txt.j2"
+_GENERATED = re.compile(r"generated (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _VERSION_MARK = "CONFIGVERSION-OF-THIS-TEXT"
 
 
@@ -94,6 +95,15 @@ def file_names(manufacturer: str, mac: str) -> tuple[str, ...]:
             return f"{digits}.cfg", f"cfg{digits.lower()}.xml"
         case _:
             return (f"{digits}.cfg",)
+
+
+def generation_time(text: str) -> datetime | None:
+    """The local time that is written into a configuration, None when there is none."""
+    found = _GENERATED.search(text)
+    try:
+        return datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S") if found else None
+    except ValueError:
+        return None
 
 
 def gateway_files(gateway: GatewayConfig, when: datetime) -> dict[str, bytes]:

@@ -192,6 +192,8 @@ class Operation:
         request = current_request.get()
         if request is not None and request.apply_task is not None:
             headers.append((b"x-apply-task", request.apply_task.encode()))
+        if request is not None and request.task is not None:
+            headers.append((b"x-task", request.task.encode()))
         if result is None:
             return Wire(status or self._status, b"", headers)
         headers.append((b"content-type", JSON))

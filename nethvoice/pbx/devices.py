@@ -100,6 +100,22 @@ def create_physical_extension(
         return number
 
 
+def create_custom_device(system: System, unit: Unit, main: str) -> str:
+    """Link a device without a MAC address, such as a port of a gateway, to a main extension, whose
+    temporary devices make room; returns its number.
+
+    The caller's unit holds the lock `NUMBERS`. Raises Problem 409 (no number left) and 422 (unknown
+    main extension).
+    """
+    owner = require_owner(unit, main)
+    _clear_temporary(system, unit, main)
+    number = allocate(system, unit, owner, main)
+    set_type_sip(system, unit, number, "physical")
+    _link_custom(unit, owner, number, Phone())
+    unit.reload()
+    return number
+
+
 def require_owner(unit: Unit, main: str) -> Person:
     """The person of a main extension. Raises Problem 422 when there is none."""
     owner = person_by_extension(unit.conn, main)

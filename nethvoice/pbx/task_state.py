@@ -5,7 +5,7 @@ from typing import Any, cast
 from nethvoice import bodies
 from nethvoice.problems import Problem
 from nethvoice.store import ptrack
-from nethvoice.store.tasks import APPLY
+from nethvoice.store.tasks import APPLY, Task
 from nethvoice.system import System
 
 
@@ -18,14 +18,24 @@ def get_task(system: System, task_id: str) -> bodies.Task:
     if task is None:
         return _ptrack_task(system, task_id)
     shown: bodies.Task = {"task": task.id, "action": task.action, "progress": task.progress}
-    if task.kind == APPLY:
-        shown["state"] = task.state
-        shown["phases"] = cast("list[bodies.TaskPhase]", task.phases)
-        shown["output"] = "\n".join(task.output)
+    if task.kind == APPLY or task.phases:
+        shown = task_details(task)
     if task.state == "failed":
         reason = task.output[-1] if task.output else "the task failed"
         raise _failed(dict(shown), reason)
     return shown
+
+
+def task_details(task: Task) -> bodies.Task:
+    """A task with its state, its steps and what it had to say."""
+    return {
+        "task": task.id,
+        "action": task.action,
+        "progress": task.progress,
+        "state": task.state,
+        "phases": cast("list[bodies.TaskPhase]", task.phases),
+        "output": "\n".join(task.output),
+    }
 
 
 def _ptrack_task(system: System, task_id: str) -> bodies.Task:

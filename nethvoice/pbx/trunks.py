@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select,
 
 from nethvoice.problems import conflict, not_found
 from nethvoice.store import tables as t
+from nethvoice.store.rows import present
 from nethvoice.store.unit import Unit
 from nethvoice.system import System
 
@@ -74,6 +75,38 @@ def forget_trunk_id(unit: Unit, trunk_id: int) -> None:
     ):
         _delete(unit, table, where)
     unit.astdb.delete("TRUNK", f"{trunk_id}/dialopts")
+
+
+def insert_pjsip_trunk(
+    unit: Unit, trunk_id: int, name: str, rows: Mapping[str, str], **columns: str
+) -> None:
+    """Write the row of a new PJSIP trunk, `columns` differing from an ordinary one, and `rows`, its
+    settings by keyword."""
+    trunk = {
+        "trunkid": trunk_id,
+        "tech": "pjsip",
+        "channelid": name,
+        "name": name,
+        "outcid": "",
+        "keepcid": "off",
+        "maxchans": "",
+        "failscript": "",
+        "dialoutprefix": "",
+        "usercontext": "",
+        # The former service left it empty too; the server tells which provider it is.
+        "provider": "",
+        "disabled": "off",
+        "continue": "off",
+        **columns,
+    }
+    unit.conn.execute(insert(t.trunks).values(present(unit.database, t.trunks, trunk)))
+    unit.conn.execute(
+        insert(t.pjsip),
+        [
+            {"id": str(trunk_id), "keyword": keyword, "data": data, "flags": 0}
+            for keyword, data in rows.items()
+        ],
+    )
 
 
 def remove_trunk(unit: Unit, trunk_id: int) -> bool:

@@ -4,19 +4,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from nethvoice.pbx.providers import REGISTERS, Provider, find_provider, provider_of_trunk
 from nethvoice.pbx.trunks import (
     TRUNKS,
     forget_trunk_id,
     free_trunk_id,
+    insert_pjsip_trunk,
     require_free_name,
     set_header_flags,
 )
 from nethvoice.problems import Problem, bad_request, not_found, unprocessable
 from nethvoice.store import tables as t
-from nethvoice.store.rows import change_rows, present, put_row, require_width
+from nethvoice.store.rows import change_rows, put_row, require_width
 from nethvoice.store.unit import Unit
 from nethvoice.system import System
 
@@ -118,7 +119,7 @@ def create_trunk(system: System, wanted: NewTrunk) -> int:
         _require_widths(unit, rows)
         require_width(system.database, t.trunks, "outcid", wanted.phone, "phone")
         forget_trunk_id(unit, trunk_id)
-        _insert(unit, trunk_id, name, wanted.phone, rows)
+        insert_pjsip_trunk(unit, trunk_id, name, rows, outcid=wanted.phone)
         set_header_flags(unit, trunk_id, provider.flags)
         unit.reload()
         return trunk_id
@@ -156,33 +157,6 @@ def _rows(
     )
     account = Account(wanted.username, wanted.phone)
     return rows | {name: account.expand(data) for name, data in provider.account.items()}
-
-
-def _insert(unit: Unit, trunk_id: int, name: str, phone: str, rows: Mapping[str, str]) -> None:
-    trunk = {
-        "trunkid": trunk_id,
-        "tech": "pjsip",
-        "channelid": name,
-        "name": name,
-        "outcid": phone,
-        "keepcid": "off",
-        "maxchans": "",
-        "failscript": "",
-        "dialoutprefix": "",
-        "usercontext": "",
-        # The former service left it empty too; the server tells which provider it is.
-        "provider": "",
-        "disabled": "off",
-        "continue": "off",
-    }
-    unit.conn.execute(insert(t.trunks).values(present(unit.database, t.trunks, trunk)))
-    unit.conn.execute(
-        insert(t.pjsip),
-        [
-            {"id": str(trunk_id), "keyword": keyword, "data": data, "flags": 0}
-            for keyword, data in rows.items()
-        ],
-    )
 
 
 def _require_uris(rows: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,13 +101,15 @@ class Database:
             yield connection
 
     @contextlib.contextmanager
-    def write(self, lock: str | None = None) -> Iterator[Connection]:
+    def write(self, lock: str | Sequence[str] | None = None) -> Iterator[Connection]:
         """A transaction, committed at the end of the block and rolled back by an exception.
 
         `lock` serialises the whole transaction with all others of the same name on this PBX, in
-        any process; it is taken before the first statement and released after the commit. Raises
-        Problem 503 when the lock or the database cannot be had in time.
+        any process; it is taken before the first statement and released after the commit. Several
+        are taken in the order of their names, so that no two transactions wait for each other.
+        Raises Problem 503 when a lock or the database cannot be had in time.
         """
+        names = [lock] if isinstance(lock, str) else sorted(lock or ())
         with _outages_as_problems(), contextlib.ExitStack() as stack:
             if self.is_sqlite:
                 # SQLite has one writer at a time; queueing here is fairer than its busy handler.
@@ -117,8 +119,9 @@ class Database:
             connection = stack.enter_context(self.engine.connect())
             if self.is_sqlite:
                 connection = connection.execution_options(nethvoice_writes=True)
-            elif lock is not None:
-                stack.enter_context(self._mariadb_lock(connection, lock, LOCK_WAIT))
+            elif names:
+                for name in names:
+                    stack.enter_context(self._mariadb_lock(connection, name, LOCK_WAIT))
                 connection.commit()
             with connection.begin():
                 yield connection

@@ -219,6 +219,23 @@ class TaskEngine:
         task = self._task(row._mapping)
         return task, float(row.created)
 
+    def history(self, kind: str, most: int) -> list[tuple[Task, float]]:
+        """The newest tasks of a kind with their times of creation, the last one first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(rest_tasks)
+                .where(rest_tasks.c.kind == kind)
+                .order_by(rest_tasks.c.created.desc(), rest_tasks.c.id)
+                .limit(most)
+            ).all()
+        return [(self._task(row._mapping), float(row.created)) for row in rows]
+
+    @staticmethod
+    def forget(connection: Connection, kind: str) -> None:
+        """Drop the ended tasks of a kind, in the caller's transaction."""
+        ended = rest_tasks.c.state.in_(("succeeded", "failed"))
+        connection.execute(delete(rest_tasks).where(rest_tasks.c.kind == kind, ended))
+
     def sweep(self) -> None:
         """Report tasks of dead processes as failed, and drop those of more than seven days ago."""
         with self._database.read() as connection:

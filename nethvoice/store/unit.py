@@ -14,8 +14,8 @@ from nethvoice.store.outbox import Operation, Outbox
 class Unit:
     """What a domain function changes in one go. Made by `System.change`.
 
-    `conn` is the transaction. `astdb` collects AstDB effects and `mailboxes` mailbox effects; they
-    are recorded with the transaction and applied after it.
+    `conn` is the transaction. `astdb` collects AstDB effects, `mailboxes` mailbox effects and
+    `files` those on files of devices; they are recorded with the transaction and applied after it.
     """
 
     def __init__(self, conn: Connection, database: Database) -> None:
@@ -25,6 +25,7 @@ class Unit:
         self.mailboxes: list[Operation] = []
         self.cti: list[Operation] = []
         self.crontab: list[Operation] = []
+        self.files: list[Operation] = []
         self.wants_reload = False
         self.apply_task: str | None = None
 
@@ -35,7 +36,7 @@ class Unit:
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
         """A part that is undone alone, effects included, when it raises; the exception goes on."""
-        lists = (self.astdb.operations, self.mailboxes, self.cti, self.crontab)
+        lists = (self.astdb.operations, self.mailboxes, self.cti, self.crontab, self.files)
         marks = [len(operations) for operations in lists]
         wanted = self.wants_reload
         try:
@@ -50,7 +51,8 @@ class Unit:
     @property
     def has_effects(self) -> bool:
         """True when something is to be done outside SQL."""
-        return bool(self.astdb.operations or self.mailboxes or self.cti or self.crontab)
+        targets = (self.astdb.operations, self.mailboxes, self.cti, self.crontab, self.files)
+        return any(targets)
 
     def seal(self, *, defer_reload: bool) -> None:
         """Record the effects and the reload, last thing before the commit."""
@@ -58,5 +60,6 @@ class Unit:
         Outbox.record(self.conn, "mailboxes", self.mailboxes)
         Outbox.record(self.conn, "cti", self.cti)
         Outbox.record(self.conn, "crontab", self.crontab)
+        Outbox.record(self.conn, "files", self.files)
         if self.wants_reload and not defer_reload:
             self.apply_task = request_apply(self.conn, self.database)
