@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from nethvoice import logs, metrics
-from nethvoice.document import load_document
 from nethvoice.health import health
 from nethvoice.http.stack import RootRoute, build
+from nethvoice.modules import served_document
 from nethvoice.security import Authenticator
 from nethvoice.settings import Settings, load_settings
 from nethvoice.system import System
@@ -35,7 +35,7 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
 
     injected: dict[str, Any] = {"system": system}
     return build(
-        load_document(),
+        served_document(settings),
         base_path=settings.base_path,
         injected=injected,
         authenticator=Authenticator(system),

@@ -16,7 +16,8 @@ from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 from pydantic import SecretStr
 
 from nethvoice import __version__, doctor, first_start, logs
-from nethvoice.document import document_text, load_document
+from nethvoice.document import document_text, dump_document
+from nethvoice.modules import served_document
 from nethvoice.pbx import administrators, app_migration
 from nethvoice.problems import Problem
 from nethvoice.settings import PREFIX, Settings, SettingsError, load_settings
@@ -219,11 +220,15 @@ def spec() -> None:
 @spec.command("print")
 @click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml")
 def spec_print(form: str) -> None:
-    """Print the document."""
-    if form == "yaml":
-        click.echo(document_text(), nl=False)
+    """Print the document as it is served, modules included."""
+    settings = load_settings()
+    document = served_document(settings)
+    if form == "json":
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    elif settings.modules_dir is None:
+        click.echo(document_text(), nl=False)  # with its comments
     else:
-        click.echo(orjson.dumps(load_document(), option=orjson.OPT_INDENT_2))
+        click.echo(dump_document(document), nl=False)
 
 
 @spec.command("validate")
@@ -231,9 +236,11 @@ def spec_print(form: str) -> None:
     "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False
 )
 def spec_validate(file: Path | None) -> None:
-    """Check the document, or another FILE, against the OpenAPI specification."""
-    text = file.read_text(encoding="utf-8") if file else document_text()
-    document = yaml.safe_load(text)
+    """Check the served document, or another FILE, against the OpenAPI specification."""
+    if file is None:
+        document = served_document(load_settings())
+    else:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
     try:
         validate_document(document)
     except OpenAPIValidationError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import func, insert, select
 
+from nethvoice import modules
 from nethvoice.pbx import administrators, outbound_locales, provider_catalogue
 from nethvoice.settings import Settings, SettingsError, make_secret
 from nethvoice.store import tables as t
@@ -32,6 +33,7 @@ def initialise(settings: Settings) -> Made:
     settings.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.secret is None:
         make_secret(settings.secret_file)
+    modules.load_modules(settings)  # they may have tables of their own
     system = System(settings)
     try:
         made = Made(system.database.create_missing())
