@@ -15,6 +15,7 @@ from openapi_spec_validator import validate as validate_document
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 from pydantic import SecretStr
 
+from codegen.scaffold import ScaffoldError, scaffold
 from nethvoice import __version__, doctor, first_start, logs
 from nethvoice.document import document_text, dump_document
 from nethvoice.modules import served_document
@@ -252,6 +253,29 @@ def spec_validate(file: Path | None) -> None:
         for method in item
     )
     click.echo(f"valid: {operations} operations")
+
+
+# --- developing ----------------------------------------------------------------------------------
+
+
+@main.command("scaffold")
+@click.argument("operation_id")
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    help="The source tree; the present folder when left out.",
+)
+def scaffold_command(operation_id: str, root: Path) -> None:
+    """Write handler and contract test of an operation that is new in the document."""
+    if not (root / "openapi" / "nethvoice.yaml").is_file():
+        raise click.ClickException(f"{root.absolute()} is no source tree of this service")
+    try:
+        written = scaffold(root, operation_id)
+    except ScaffoldError as error:
+        raise click.ClickException(str(error)) from None
+    for path in written:
+        click.echo(f"wrote {path}")
 
 
 # --- helpers -------------------------------------------------------------------------------------

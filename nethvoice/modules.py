@@ -170,9 +170,7 @@ def _complete(name: str, method: str, operation: Document) -> None:
         responses.setdefault(status, {"$ref": f"#/components/responses/{response}"})
 
 
-def _merge_path(
-    paths: Document, others: list[str], name: str, path: str, item: Document
-) -> None:
+def _merge_path(paths: Document, others: list[str], name: str, path: str, item: Document) -> None:
     present = paths.get(path)
     if present is None:
         for other in others:

@@ -148,7 +148,8 @@ def test_the_command_line_shows_them(
     modules.code.write_text("def count_pens(*, system):\n    return 3\n", encoding="utf-8")
     modules.code.rename(modules.folder / "pens.py")
     modules.fragment.write_text(
-        "paths:\n  /pens:\n    get: {operationId: count_pens, responses: {'200': {description: n}}}\n",
+        "paths:\n  /pens:\n    get:\n      operationId: count_pens\n"
+        "      responses: {'200': {description: n}}\n",
         encoding="utf-8",
     )
     modules.fragment.rename(modules.folder / "pens.yaml")
