@@ -18,8 +18,11 @@ help:
 	@echo "make lint     style, types, imports, generated files"
 	@echo "make lock     renew the lock files"
 
+# For a person at a terminal; device files hold SIP passwords, so they go no further than the API.
+run: export NETHVOICE_LOG_FORMAT := $(or $(NETHVOICE_LOG_FORMAT),text)
+run: export NETHVOICE_TFTP_HOST := $(or $(TFTP_HOST),$(NETHVOICE_TFTP_HOST),$(NETHVOICE_HOST),127.0.0.1)
 run: install
-	@exec $(BIN)/nethvoice serve
+	@exec $(BIN)/nethvoice serve --tftp
 
 install: $(VENV)/.installed
 

@@ -19,6 +19,8 @@ Written by `python -m codegen` from openapi/nethvoice.yaml; change that instead.
 from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
+
+from nethvoice.uploads import UploadedFile
 '''
 
 
@@ -126,6 +128,8 @@ class _Writer:
             values = schema.get("additionalProperties")
             inner = self._type(values, name + "Value") if isinstance(values, dict) else "Any"
             return f"dict[str, {inner}]"
+        if schema.get("format") == "binary":
+            return "UploadedFile"
         return _SCALARS.get(kind, "Any")
 
     def _alias(self, name: str) -> str:

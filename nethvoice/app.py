@@ -10,11 +10,15 @@ from starlette.types import ASGIApp
 
 from nethvoice import logs, metrics
 from nethvoice.health import health
+from nethvoice.http.answers import JSON
 from nethvoice.http.stack import RootRoute, build
 from nethvoice.modules import served_document
+from nethvoice.pbx import phone_reboots
+from nethvoice.pbx.phonebook.sync import Schedule
 from nethvoice.security import Authenticator
 from nethvoice.settings import Settings, load_settings
 from nethvoice.system import System
+from provisioning import connectivity
 
 
 def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIApp:
@@ -24,13 +28,19 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
     it.
     """
     system = System(settings)
+    phone_reboots.attach(system)
+    schedule = Schedule(system) if settings.phonebook_schedule else None
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(system.start)
+        if schedule is not None:
+            schedule.start()
         try:
             yield
         finally:
+            if schedule is not None:
+                await anyio.to_thread.run_sync(schedule.stop)
             await anyio.to_thread.run_sync(system.stop)
 
     injected: dict[str, Any] = {"system": system}
@@ -40,15 +50,22 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
         injected=injected,
         authenticator=Authenticator(system),
         observe=metrics.observe,
+        uploads=settings.data_dir / "uploading",
         threads=settings.threads,
         trusted_proxies=settings.trusted_proxies,
         validate_responses=validate_responses,
         root_routes={
             "/health": RootRoute(lambda: health(system), public=True),
+            connectivity.PING_PATH: RootRoute(lambda: _ping(system), public=True),
             "/metrics": RootRoute(lambda: _metrics(system), public=False),
         },
         lifespan=lifespan,
     )
+
+
+def _ping(system: System) -> Response:
+    body = str(connectivity.ping_value(system))
+    return Response(body, headers={"content-type": JSON.decode(), "cache-control": "no-store"})
 
 
 def _metrics(system: System) -> Response:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypedDict
 
+from nethvoice.uploads import UploadedFile
+
 
 class Problem(TypedDict):
     """A failure (RFC 9457). Operations may add members."""
@@ -357,6 +359,113 @@ class UserProvider(TypedDict):
     domain: NotRequired[str]
 
 
+class NetworkToScan(TypedDict):
+    """The network to be scanned."""
+    network: str
+
+
+class KnownPhone(TypedDict):
+    """A phone of the inventory, or a custom SIP device."""
+    mac: NotRequired[str]
+    ipv4: NotRequired[str]
+    manufacturer: str | None
+    type: NotRequired[Literal['phone']]
+    model: str | None
+    lines: list[PhoneLine]
+
+
+class PhoneLine(TypedDict):
+    """A line of a phone; null members mean that it is linked to nobody."""
+    extension: str | None
+    mainextension: str | None
+    line: str
+    secret: str | None
+    web_user: NotRequired[str | None]
+    web_password: NotRequired[str | None]
+    username: str | None
+    displayname: str | None
+    status: NotRequired[str | None]
+    statusText: NotRequired[str | None]
+
+
+ScannedPhone = TypedDict(
+    'ScannedPhone',
+    {
+        'mac': 'str',
+        'ipv4': 'str',
+        'manufacturer': 'str',
+        'type': "Literal['phone']",
+        'model': 'str | None',
+        'tftp-requested': 'NotRequired[Literal[True]]',
+    },
+)
+
+
+class PhoneMakerAndModel(TypedDict):
+    """What a phone is."""
+    mac: str
+    vendor: NotRequired[str]
+    model: str
+
+
+class PhoneReference(TypedDict):
+    """A phone."""
+    mac: str
+
+
+class DetectedGateway(TypedDict):
+    """A gateway that was found on a network."""
+    mac: str
+    ipv4: str
+    manufacturer: str
+    type: Literal['gateway']
+
+
+class Gateway(TypedDict):
+    """A gateway. `type` is there when a scan found it; the members from `id` on are there when it is configured (columns of `gateway_config`)."""
+    mac: str | None
+    ipv4: str | None
+    manufacturer: str | None
+    type: NotRequired[Literal['gateway']]
+    isConnected: bool
+    isConfigured: bool
+    id: NotRequired[str]
+    model_id: NotRequired[str]
+    model: NotRequired[str]
+    name: NotRequired[str | None]
+    ipv4_new: NotRequired[str | None]
+    gateway: NotRequired[str | None]
+    ipv4_green: NotRequired[str | None]
+    netmask_green: NotRequired[str | None]
+    proxy: NotRequired[str | None]
+    trunks_isdn: NotRequired[list[GatewayIsdnPort]]
+    trunks_pri: NotRequired[list[GatewayPriPort]]
+    trunks_fxo: NotRequired[list[GatewayFxoPort]]
+    trunks_fxs: NotRequired[list[GatewayFxsPort]]
+
+
+class GatewayIsdnPort(TypedDict):
+    """An ISDN port."""
+    name: str
+    type: str | None
+
+
+class GatewayPriPort(TypedDict):
+    """A primary rate port."""
+    linked_trunk: str
+
+
+class GatewayFxoPort(TypedDict):
+    """An analogue line port."""
+    linked_trunk: str
+    number: str | None
+
+
+class GatewayFxsPort(TypedDict):
+    """An analogue telephone port."""
+    linked_extension: str | None
+
+
 Trunk = TypedDict(
     'Trunk',
     {
@@ -588,6 +697,206 @@ class Destination(TypedDict):
     selected: bool
 
 
+class Mode(TypedDict):
+    """The kind of user directory."""
+    result: Literal['legacy', 'uc', 'unknown']
+
+
+class ModeChoice(TypedDict):
+    """The kind of user directory that is chosen."""
+    mode: NotRequired[str | None]
+
+
+class ModeResult(TypedDict):
+    """What came of the choice."""
+    result: str
+
+
+class HostNetwork(TypedDict):
+    """A local network of the PBX."""
+    network: str
+    ip: str
+    netmask: str
+    gateway: str | None
+
+
+class WizardState(TypedDict):
+    """How far the set-up wizard is."""
+    step: str
+    status: str | None
+
+
+class WizardChange(TypedDict):
+    """How far the set-up wizard is, as it is saved."""
+    step: NotRequired[str | int | None]
+    status: bool | str | int
+
+
+class LocalNetwork(TypedDict):
+    """A network whose hosts need no NAT."""
+    net: NotRequired[str | None]
+    mask: NotRequired[str | int | None]
+
+
+class GoogleCredentials(TypedDict):
+    """The key of a Google service account."""
+    file: str
+
+
+class LanguagesValue(TypedDict):
+    """A language."""
+    default: bool
+
+
+class LanguageChoice(TypedDict):
+    """A language of the prompts."""
+    lang: str
+
+
+class ConferenceUrl(TypedDict):
+    """Address of the conference service."""
+    url: str
+
+
+class PhonebookSource(TypedDict):
+    """Where contacts come from. `dbtype` is always needed. `mysql` and `postgresql` need `host`, `port`, `user`, `password`, `dbname` and `query`; `ldap` needs `host`, `port`, `dbname` and `query`; `csv` needs `url`; all need `mapping`, except for `POST /phonebook/test`. What is missing or empty is answered with 400. Other members are kept."""
+    dbtype: NotRequired[str]
+    host: NotRequired[str]
+    port: NotRequired[str | int]
+    user: NotRequired[str]
+    password: NotRequired[str]
+    dbname: NotRequired[str]
+    query: NotRequired[str]
+    tls: NotRequired[Literal['none', 'starttls', 'ldaps']]
+    url: NotRequired[str]
+    mapping: NotRequired[dict[str, str]]
+    interval: NotRequired[int | str]
+    type: NotRequired[str]
+    enabled: NotRequired[bool]
+
+
+class PhonebookSourcesValue(TypedDict):
+    enabled: bool
+
+
+class PhonebookSourceStored(TypedDict):
+    """The source is stored."""
+    status: Literal[True]
+    id: str
+
+
+class PhonebookTrialObject(TypedDict):
+    status: Literal[False]
+
+
+class PhonebookUpload(TypedDict):
+    """The file is kept."""
+    status: Literal[True]
+    uri: str
+
+
+class LdapPhonebook(TypedDict):
+    """How phones search the phonebook, in the words of the provisioning defaults `ldap_*`."""
+    enabled: bool
+    port: str
+    user: str
+    password: str
+    tls: Literal['none', 'ldaps']
+    base: str
+    name_display: str
+    mainphone_number_attr: str
+    mobilephone_number_attr: str
+    otherphone_number_attr: str
+    name_attr: str
+    number_filter: str
+    name_filter: str
+
+
+class LdapPhonebooks(TypedDict):
+    """The LDAP phonebook without and with TLS."""
+    ldap: LdapPhonebook
+    ldaps: LdapPhonebook
+
+
+class PhonebookSwitches(TypedDict):
+    """Which built-in sources are on."""
+    extensions: bool
+    nethcti: bool
+    speeddial: bool
+
+
+class PhoneReboot(TypedDict):
+    """When a phone is to restart, by the clock of the PBX."""
+    hours: str
+    minutes: str
+
+
+class PhoneRebootWish(TypedDict):
+    """When a phone is to restart; now when both are missing."""
+    hours: NotRequired[str | int | None]
+    minutes: NotRequired[str | int | None]
+
+
+class PhoneOutcome(TypedDict):
+    """What became of a phone."""
+    code: int
+    title: NotRequired[str]
+    detail: NotRequired[str]
+
+
+class PhoneExtension(TypedDict):
+    """An extension whose phone is meant."""
+    extension: str | int
+
+
+class PhoneRedirect(TypedDict):
+    """Where a phone gets its configuration."""
+    url: NotRequired[str | None]
+    crc: NotRequired[str | None]
+
+
+class RedirectProblem(Problem):
+    """The redirect gateway refused or failed; its own words are in `error` and `message`."""
+    error: NotRequired[str]
+    message: NotRequired[str]
+
+
+class PhoneAccount(TypedDict):
+    """SIP account of a phone; empty for an unknown phone."""
+    extension: NotRequired[str | None]
+    secret: NotRequired[str | None]
+
+
+class PhoneState(TypedDict):
+    """State of an extension, as Asterisk tells it."""
+    Response: str
+    Message: str
+    Exten: str
+    Context: str
+    Hint: str | Literal[False]
+    Status: str
+    StatusText: str
+
+
+class ProvisioningHost(TypedDict):
+    """How phones are to reach this server."""
+    host: NotRequired[str | None]
+    scheme: NotRequired[str | None]
+
+
+class Connectivity(TypedDict):
+    """Whether phones reach this server."""
+    is_reachable: bool
+    valid_certificate: bool
+    host_type: Literal['IP', 'FQDN']
+
+
+class MacAddressRange(TypedDict):
+    """A range of MAC addresses, both ends included."""
+    start: str
+    end: str
+
+
 ExtensionNumber = str | int
 """Number of an extension, as text or as an integer; handled as text."""
 
@@ -614,3 +923,47 @@ OutboundRoutesByLocale = dict[str, list[WantedOutboundRoute]]
 
 TrunkNumber = str | int | None
 """Number of a trunk, as text or as an integer."""
+
+
+HostNetworks = dict[str, HostNetwork]
+"""Local networks by interface."""
+
+
+LocalNetworksOrFalse = list[LocalNetwork] | Literal[False]
+"""The networks, `net` and `mask` as texts; false when they were never set."""
+
+
+Languages = dict[str, LanguagesValue]
+"""Installed languages by code."""
+
+
+PhonebookField = Literal['cellphone', 'company', 'fax', 'homecity', 'homecountry', 'homeemail', 'homephone', 'homepob', 'homepostalcode', 'homeprovince', 'homestreet', 'name', 'notes', 'owner_id', 'title', 'url', 'workcity', 'workcountry', 'workemail', 'workphone', 'workpob', 'workpostalcode', 'workprovince', 'workstreet']
+"""A column of the central phonebook that a source may fill."""
+
+
+PhonebookSources = dict[str, PhonebookSourcesValue]
+"""Sources by id, as they are stored; files written by hand may hold other types and members."""
+
+
+PhonebookTrial = list[dict[str, str]] | PhonebookTrialObject
+"""Up to three rows, or that the source does not work."""
+
+
+PhonebookUploadForm = dict[str, UploadedFile]
+"""A form with one file; the field may have any name, and the last of several files counts."""
+
+
+PhoneReboots = dict[str, PhoneReboot]
+"""Planned reboots by MAC address."""
+
+
+PhoneRebootWishes = dict[str, PhoneRebootWish | list[str] | str]
+"""When phones are to restart, by MAC address."""
+
+
+PhoneOutcomes = dict[str, PhoneOutcome]
+"""What became of each phone, by MAC address as it was sent."""
+
+
+PhoneStates = dict[str, PhoneState]
+"""States by extension."""

@@ -10,6 +10,7 @@ from tempfile import mkdtemp
 import click
 import orjson
 import uvicorn
+import uvloop
 import yaml
 from openapi_spec_validator import validate as validate_document
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
@@ -18,11 +19,16 @@ from pydantic import SecretStr
 from codegen.scaffold import ScaffoldError, scaffold
 from nethvoice import __version__, doctor, first_start, logs
 from nethvoice.document import document_text, dump_document
+from nethvoice.ldap.run import LdapService
 from nethvoice.modules import served_document
-from nethvoice.pbx import administrators, app_migration
+from nethvoice.pbx import administrators, app_migration, phone_reboots
+from nethvoice.pbx.phonebook import sync as phonebook_sources
+from nethvoice.pbx.phonebook.builtin import BUILT_IN
+from nethvoice.pbx.phonebook.rows import SourceError
 from nethvoice.problems import Problem
 from nethvoice.settings import PREFIX, Settings, SettingsError, load_settings
 from nethvoice.system import System
+from provisioning.tftp import process as tftp_process
 
 
 class _Group(click.Group):
@@ -62,18 +68,28 @@ def _system() -> Iterator[System]:
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Server processes.")
-def serve(host: str | None, port: int | None, workers: int | None) -> None:
+@click.option("--tftp", "with_tftp", is_flag=True, help="Serve device files by TFTP as well.")
+def serve(host: str | None, port: int | None, workers: int | None, with_tftp: bool) -> None:
     """Serve the API; the first start makes tables, secret and administrator."""
     for name, value in (("HOST", host), ("PORT", port), ("WORKERS", workers)):
         if value is not None:
             os.environ[PREFIX + name] = str(value)
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
-    made = first_start.initialise(settings)
+    first_start.initialise(settings)
     settings.refuse_public_default()
     if settings.workers > 1 and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = mkdtemp(dir=settings.run_folder, prefix="metrics-")
-    _announce(settings, made)
+    beside = tftp_process.TftpProcess(settings) if with_tftp else None
+    _announce(settings, None if beside is None else beside.port)
+    try:
+        _serve_api(settings)
+    finally:
+        if beside is not None:
+            beside.stop()
+
+
+def _serve_api(settings: Settings) -> None:
     uvicorn.run(
         "nethvoice.app:create",
         factory=True,
@@ -93,7 +109,7 @@ def serve(host: str | None, port: int | None, workers: int | None) -> None:
     )
 
 
-def _announce(settings: Settings, made: first_start.Made) -> None:
+def _announce(settings: Settings, tftp_port: int | None) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     base = f"http://{host}:{settings.port}{settings.base_path}"
     lines = [
@@ -102,14 +118,31 @@ def _announce(settings: Settings, made: first_start.Made) -> None:
         f"  console   {base}/ui/",
         f"  secret    {first_start.where_the_secret_is(settings)}",
     ]
+    if tftp_port is not None:
+        lines.append(f"  TFTP      port {tftp_port}, files of {settings.tftp_folder}")
     password = settings.data_dir / "admin-password"
-    if made.administrator or password.exists():
-        name = first_start.FIRST_ADMINISTRATOR
-        if settings.admin_password is not None:
-            lines.append(f"  admin     {name}, password as set in {PREFIX}ADMIN_PASSWORD")
-        elif password.exists():
-            lines.append(f"  admin     {name}, first password in {password}")
+    name = first_start.FIRST_ADMINISTRATOR
+    if settings.admin_password is not None:
+        lines.append(f"  admin     {name}, first password as set in {PREFIX}ADMIN_PASSWORD")
+    elif password.exists():
+        lines.append(f"  admin     {name}, first password in {password}")
     click.echo("\n".join(lines), err=True)
+
+
+@main.command()
+@click.option("--host", help="IPv4 address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="UDP port; 0 takes a free one.")
+@click.option(
+    "--root", type=click.Path(file_okay=False, path_type=Path), help="Folder of device files."
+)
+def tftp(host: str | None, port: int | None, root: Path | None) -> None:
+    """Serve device files by TFTP, read-only."""
+    for name, value in (("HOST", host), ("PORT", port), ("ROOT", root)):
+        if value is not None:
+            os.environ[f"{PREFIX}TFTP_{name}"] = str(value)
+    settings = load_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    tftp_process.serve(settings, tftp_process.open_configured_port(settings))
 
 
 @main.command()
@@ -125,6 +158,63 @@ def init() -> None:
         click.echo(f"made administrator {made.administrator}{where}")
     click.echo(f"secret: {first_start.where_the_secret_is(settings)}")
     click.echo("ready")
+
+
+# --- phonebook -----------------------------------------------------------------------------------
+
+
+@main.command("ldap")
+def ldap_command() -> None:
+    """Serve the LDAP phonebook on the ports that are switched on."""
+    settings = load_settings()
+    logs.configure(settings.log_level, settings.log_format)
+    first_start.initialise(settings)
+    system = System(settings)
+    try:
+
+        async def serve_phonebook() -> None:
+            await LdapService(system).run()
+
+        uvloop.run(serve_phonebook())
+    finally:
+        system.stop()
+
+
+@main.group()
+def phonebook() -> None:
+    """The central phonebook."""
+
+
+@phonebook.command("sync")
+@click.argument("sources", nargs=-1)
+def phonebook_sync(sources: tuple[str, ...]) -> None:
+    """Synchronise SOURCES, or all enabled ones and the built-in ones."""
+    failed = False
+    with _system() as system:
+        keys = [_phonebook_key(name) for name in sources] or phonebook_sources.all_keys(system)
+        for key in keys:
+            try:
+                outcome = phonebook_sources.sync(system, key)
+            except (SourceError, Problem) as error:
+                failed = True
+                click.echo(f"{key}: failed: {error}", err=True)
+                continue
+            left_out = f", {outcome.skipped} rows left out: {outcome.reason}"
+            click.echo(f"{key}: {outcome.contacts} contacts{left_out if outcome.skipped else ''}")
+    if failed:
+        sys.exit(1)
+
+
+def _phonebook_key(name: str) -> str:
+    return phonebook_sources.built_in_key(name) if name in BUILT_IN else name
+
+
+@phonebook.command("list")
+def phonebook_list() -> None:
+    """List the sources with their contacts and their last error."""
+    with _system() as system:
+        for line in phonebook_sources.report(system):
+            click.echo(line)
 
 
 # --- administrators ------------------------------------------------------------------------------
@@ -189,6 +279,8 @@ def _shown(value: object) -> str:
         return "********" if value.get_secret_value() else ""
     if value is None:
         return ""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: ********" for name in value)
     if isinstance(value, list):
         return orjson.dumps([str(item) for item in value]).decode()
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -279,6 +371,15 @@ def scaffold_command(operation_id: str, root: Path) -> None:
 
 
 # --- helpers -------------------------------------------------------------------------------------
+
+
+@main.command("reboot-phone")
+@click.argument("mac")
+def reboot_phone(mac: str) -> None:
+    """Restart a phone whose planned time has come; lines of REBOOT_CRONTAB run this."""
+    with _system() as system:
+        if not phone_reboots.run_planned(system, mac):
+            click.echo("nothing is planned for this phone")
 
 
 @main.command("migrate-app")

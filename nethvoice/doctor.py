@@ -11,9 +11,12 @@ from sqlalchemy import select, text
 from nethvoice.pbx import administrators, directories
 from nethvoice.problems import Problem
 from nethvoice.settings import PREFIX, PUBLIC_DEFAULT_SECRET, Settings, SettingsError
+from nethvoice.store import restarts
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
 from nethvoice.system import System
+from provisioning.hosts import scan_command
+from provisioning.tftp import probe
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,16 @@ def examine(settings: Settings, *, retry_parked: bool = False) -> Iterator[Findi
         yield _asterisk(system)
         yield _reload(system)
         yield _directory(system)
+        yield _scanner(settings)
         yield _outbox(system, retry=retry_parked)
+        yield from _device_files(settings)
+        if system.restarts.wanted():
+            yield Finding(
+                "restart",
+                "note",
+                "Asterisk still uses the old external address and local networks",
+                f"run '{restarts.COMMAND}' in Asterisk, or give the manager user 'command'",
+            )
     finally:
         system.stop()
 
@@ -85,6 +97,34 @@ def _folders(settings: Settings) -> Iterator[Finding]:
             "note",
             f"this host has {pbx}, but mailboxes are written to {conf}",
             f"set {PREFIX}ASTERISK_ETC_DIR={pbx}",
+        )
+
+
+def _device_files(settings: Settings) -> Iterator[Finding]:
+    root = settings.tftp_folder
+    if root.is_dir() and not os.access(root, os.W_OK):
+        mend = "let the service's user write there"
+        yield Finding("TFTP_ROOT", "fail", f"{root} cannot be written", mend)
+    else:
+        missing = "" if root.is_dir() else ", made with the first file"
+        yield Finding("TFTP_ROOT", "ok", f"{root}{missing}")
+    usual = Path("/var/lib/tftpboot")
+    if settings.tftp_root is None and usual.is_dir():
+        yield Finding(
+            "TFTP_ROOT",
+            "note",
+            f"this host has {usual}, but device files are written to {root}",
+            f"set {PREFIX}TFTP_ROOT={usual}",
+        )
+    ports = [port for port in (settings.tftp_port, 69) if probe.answers("127.0.0.1", port)]
+    if ports:
+        yield Finding("TFTP", "ok", f"a server answers on port {ports[0]}")
+    else:
+        yield Finding(
+            "TFTP",
+            "note",
+            f"no server answers on port {settings.tftp_port} or 69 of this host",
+            "run 'nethvoice tftp', or let dnsmasq or tftpd-hpa serve the folder",
         )
 
 
@@ -167,6 +207,22 @@ def _directory(system: System) -> Finding:
     except Problem as problem:
         names = "LDAP_* settings" if system.settings.directory_kind == "ldap" else "USER_DIRECTORY"
         return Finding("user directory", "fail", problem.detail, f"check {PREFIX}{names}")
+
+
+def _scanner(settings: Settings) -> Finding:
+    command = scan_command(settings)
+    if not command:
+        return Finding(
+            "network scan",
+            "note",
+            "by a sweep of our own, which finds hosts that left a minute ago too",
+            f'install nmap and set {PREFIX}SCAN_COMMAND, ["nmap", "--privileged"] for instance',
+        )
+    if shutil.which(command[0]) is None:
+        return Finding(
+            "network scan", "fail", f"{command[0]} is not found", f"correct {PREFIX}SCAN_COMMAND"
+        )
+    return Finding("network scan", "ok", " ".join(command))
 
 
 def _outbox(system: System, *, retry: bool) -> Finding:

@@ -39,6 +39,8 @@ def initialise(settings: Settings) -> Made:
         made = Made(system.database.create_missing())
         if system.cti_database is not system.database:
             t.cti.create_all(system.cti_database.engine)
+        if system.phonebook_database is not system.database:
+            t.contacts.create_all(system.phonebook_database.engine)
         with system.change("nethvoice.schema") as unit:
             if not unit.conn.scalar(select(func.count()).select_from(t.userman_directories)):
                 unit.conn.execute(

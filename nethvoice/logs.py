@@ -9,7 +9,12 @@ import orjson
 
 from nethvoice.context import current_request
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",  # uvicorn's, for terminals
+}
 _SECRET_NAME = re.compile(r"pass(word|wd)?|secret(key)?|token|pwd|pin|authorization", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
     r"(?i)\b(pass(?:word|wd)?|secret(?:key)?|token|pwd|authorization)(\"?'?\s*[:=]\s*)(\"[^\"]*\"|'[^']*'|\S+)"

@@ -8,11 +8,20 @@ import json
 import os
 import secrets
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -23,6 +32,9 @@ from pydantic_settings import (
 
 PUBLIC_DEFAULT_SECRET = "1234"  # noqa: S105 - the value printed in every manual, refused in public
 PREFIX = "NETHVOICE_"
+
+PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")
+"""Address space of local networks (RFC 1918, RFC 3927)."""
 
 
 class SettingsError(Exception):
@@ -39,11 +51,52 @@ def _words(value: object) -> object:
     return value
 
 
+def _logins(value: object) -> object:
+    """Accept a JSON object, from the environment, and one login in place of a list of them."""
+    members = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(members, dict):
+        return members
+    return {k: [v] if isinstance(v, str) else v for k, v in members.items()}
+
+
+def _login(value: SecretStr) -> SecretStr:
+    if ":" not in value.get_secret_value():
+        raise ValueError("a login is written user:password")
+    return value
+
+
 def _env(name: str, *others: str) -> AliasChoices:
     return AliasChoices(PREFIX + name, name.lower(), *others)
 
 
+def _json(value: object) -> object:
+    """Accept JSON text; NS8 ships `{[]}`, which is none, as an empty list of networks."""
+    if isinstance(value, str):
+        return [] if value.strip() == "{[]}" else json.loads(value)
+    return value
+
+
+class HostNetwork(BaseModel):
+    """A network of this host as `GET /configuration/networks` shows it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    network: str
+    ip: str
+    netmask: str
+    gateway: str | None = None
+
+
 Words = Annotated[list[str], NoDecode, BeforeValidator(_words)]
+Paths = Annotated[list[Path], NoDecode, BeforeValidator(_words)]
+Logins = Annotated[
+    dict[str, list[Annotated[SecretStr, AfterValidator(_login)]]],
+    NoDecode,
+    BeforeValidator(_logins),
+]
+"""`user:password` by whose it is."""
+HostNetworks = Annotated[list[HostNetwork], NoDecode, BeforeValidator(_json)]
+TextMap = Annotated[dict[str, str], NoDecode, BeforeValidator(_json)]
 Networks = Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_words)]
 
 
@@ -83,6 +136,37 @@ class Settings(BaseSettings):
     )
     cti_database_url: SecretStr | None = Field(
         None, description="Database of the CTI server (user_settings); unset: the main one"
+    )
+
+    # Phonebook
+    phonebook_database_url: SecretStr | None = Field(
+        None, description="Database of the central phonebook; unset: the main one"
+    )
+    phonebook_dir: Path | None = Field(None, description="Folder that holds sources.d/")
+    phonebook_upload_dir: Path | None = Field(None, description="Folder of uploaded CSV files")
+    phonebook_schedule: bool = Field(
+        True, description="Synchronise by interval; false: only `nethvoice phonebook sync` does"
+    )
+    phonebook_ldap_host: str = Field("", description="Address of the LDAP phonebook; unset: all")
+    phonebook_ldap_port: int = Field(10389, ge=1, le=65535)
+    phonebook_ldaps_port: int = Field(10636, ge=1, le=65535)
+    phonebook_ldap_limit: int = Field(500, description="Entries of one answer; 0: no limit")
+    phonebook_ldap_user: str = Field(
+        "ldapuser",
+        validation_alias=_env("PHONEBOOK_LDAP_USER", "PHONEBOOK_LDAP_USER"),
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+    )
+    phonebook_ldap_password: SecretStr | None = Field(
+        None,
+        validation_alias=_env("PHONEBOOK_LDAP_PASSWORD", "PHONEBOOK_LDAP_PASS"),
+        description="unset: a generated one, the same for all processes",
+    )
+    phonebook_ldap_certificate: Path | None = Field(
+        None, description="PEM file, chain included; unset: a self-signed one is made"
+    )
+    phonebook_ldap_key: Path | None = Field(None, description="PEM file; unset: with the former")
+    hook_phonebook_ldap: Words = Field(
+        default_factory=list, description="Run with `ldap` or `ldaps` and the new status"
     )
 
     ami_host: str | None = Field(None, description="Asterisk manager; unset: embedded AstDB")
@@ -127,6 +211,33 @@ class Settings(BaseSettings):
     ldap_user_filter: str = Field("", description="unset: the usual filter of LDAP_TYPE")
     ldap_timeout: float = Field(10, gt=0)
 
+    # The network around the telephone system
+    pbx_address: str = Field("", description="Address that devices reach the PBX at; unset: found")
+    provisioning_engine: Literal["tancredi", "freepbx"] = "tancredi"
+    scan_command: Words = Field(
+        default_factory=list,
+        description='nmap with what gives it raw sockets, e.g. ["nmap", "--privileged"]',
+    )
+    scan_networks: Networks = Field(
+        default_factory=lambda: [ip_network(text) for text in PRIVATE_NETWORKS],
+        description="Networks that may be scanned",
+    )
+    scan_timeout: float = Field(900, gt=0, description="Seconds after which a scan is ended")
+    dhcp_leases: Paths = Field(
+        default_factory=list, description="Leases files of dnsmasq or ISC dhcpd, for host names"
+    )
+    tftp_root: Path | None = Field(None, description="Folder of device files")
+    tftp_host: str = Field("0.0.0.0", description="IPv4 address of `nethvoice tftp`")  # noqa: S104
+    tftp_port: int = Field(6969, ge=0, le=65535, description="UDP port; 0 takes a free one")
+    tftp_transfers: int = Field(1000, ge=1, description="Transfers at once")
+    tftp_client_transfers: int = Field(250, ge=1, description="Transfers at once to one address")
+    tftp_client_failures: int = Field(
+        300, ge=1, description="Failed requests a minute after which an address is ignored"
+    )
+    gateway_logins: Logins = Field(
+        default_factory=dict, description="Logins for the push, by MAC address, family or vendor"
+    )
+
     proxy_ip: str | None = Field(None, validation_alias=_env("PROXY_IP", "PROXY_IP"))
     proxy_port: int | None = Field(None, validation_alias=_env("PROXY_PORT", "PROXY_PORT"))
     mobile_app: Literal["acrobits", "native"] = "acrobits"
@@ -134,6 +245,57 @@ class Settings(BaseSettings):
 
     # Trunks.
     g729_check: bool = Field(False, description="Offer G.729 only with its module in Asterisk")
+
+    # What the configuration and settings operations read from the host.
+    host_local_networks: HostNetworks = Field(
+        default_factory=list, description="JSON array of networks; unset: the kernel's interfaces"
+    )
+    suggested_ip_url: str = Field(
+        "https://ifconfig.io/ip", description="Answers the caller's public IPv4 address as text"
+    )
+    google_auth_file: Path | None = Field(None, description="Key of the speech-to-text service")
+    stt_mailcmd: str = Field(
+        "/var/lib/asterisk/bin/googlestt_sendmail.php",
+        pattern=r"^/[^\s;]+$",
+        description="`mailcmd` of voicemail.conf that transcribes messages",
+    )
+    asterisk_sounds_dir: Path | None = Field(None, description="Folder of the prompts by language")
+    sounds_command: Words = Field(
+        default_factory=lambda: ["fwconsole", "sounds", "install"],
+        description="Installs the sound package whose id is added to it",
+    )
+    sounds_timeout: float = Field(600, gt=0)
+
+    # Commands that carry a choice out on this host; the value is added as last argument.
+    hook_external_sips: Words = Field(default_factory=list)
+    hook_conference: Words = Field(default_factory=list)
+    hook_wizard_done: Words = Field(default_factory=list)
+    hook_timeout: float = Field(30, gt=0, description="Seconds after which a hook is ended")
+
+    # Phones: the redirect service, planned reboots.
+    tancredi_conf: Path | None = Field(
+        None,
+        validation_alias=_env("TANCREDI_CONF", "TANCREDI_CONF"),
+        description="Its time of change is the answer of /provisioning/check/ping",
+    )
+    rps_url: str = Field("https://rps.nethesis.it", pattern=r"^https?://")
+    rps_username: str = Field("", validation_alias=_env("RPS_USERNAME", "SUBSCRIPTION_SYSTEMID"))
+    rps_password: SecretStr = Field(
+        SecretStr(""), validation_alias=_env("RPS_PASSWORD", "SUBSCRIPTION_SECRET")
+    )
+    rps_providers: TextMap = Field(
+        default_factory=dict, description="Vendor to provider, added to the shipped table"
+    )
+    rps_timeout: float = Field(10, gt=0)
+    reboot_crontab: Words = Field(
+        default_factory=list,
+        description='Has cron do the planned reboots, e.g. ["crontab"]; for a PBX of one host',
+    )
+    reboot_helper: str = Field(
+        "nethvoice reboot-phone",
+        pattern=r"^[^\n\r%]+$",
+        description="What a line of that crontab runs",
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -198,6 +360,36 @@ class Settings(BaseSettings):
     def voicemail_spool(self) -> Path:
         """Folder of recorded messages, `<context>/<mailbox>` below it."""
         return (self.asterisk_spool_dir or self.data_dir / "spool") / "voicemail"
+
+    @property
+    def tftp_folder(self) -> Path:
+        """Folder of the files that devices fetch."""
+        return self.tftp_root or self.data_dir / "tftpboot"
+
+    @property
+    def google_key_file(self) -> Path:
+        """Service account key with which messages are transcribed."""
+        return self.google_auth_file or self.data_dir / "google-auth.json"
+
+    @property
+    def sounds_folder(self) -> Path:
+        """Folder with one folder of prompts for each language."""
+        return self.asterisk_sounds_dir or self.data_dir / "sounds"
+
+    @property
+    def phonebook_folder(self) -> Path:
+        """What the service itself keeps of the phonebook."""
+        return self.data_dir / "phonebook"
+
+    @property
+    def phonebook_sources(self) -> Path:
+        """Folder of the phonebook's sources, one JSON file each."""
+        return (self.phonebook_dir or self.phonebook_folder) / "sources.d"
+
+    @property
+    def phonebook_uploads(self) -> Path:
+        """Folder of uploaded CSV files."""
+        return (self.phonebook_upload_dir or self.phonebook_folder / "uploads").absolute()
 
     @property
     def secret_file(self) -> Path:

@@ -3,8 +3,9 @@
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from pydantic import SecretStr
 from sqlalchemy import Connection
 
 from nethvoice.context import current_request
@@ -12,19 +13,25 @@ from nethvoice.settings import Settings
 from nethvoice.store.ami import AmiClient
 from nethvoice.store.apply import AmiReloader, ApplyWorker, CommandReloader, Reloader
 from nethvoice.store.astdb import AmiAstDB, AstDB, EmbeddedAstDB
+from nethvoice.store.crontab import RebootCrontab
 from nethvoice.store.cti import CtiSettings
 from nethvoice.store.database import Database
 from nethvoice.store.known_keys import KnownKeys
 from nethvoice.store.mailboxes import MailboxFiles
 from nethvoice.store.middleware import Middleware
-from nethvoice.store.outbox import Outbox
-from nethvoice.store.tasks import HEARTBEAT, TaskEngine
+from nethvoice.store.outbox import Outbox, Target
+from nethvoice.store.restarts import Restarts
+from nethvoice.store.schedule import Periodic
+from nethvoice.store.tasks import HEARTBEAT, Report, TaskEngine
 from nethvoice.store.unit import Unit
 
 log = logging.getLogger(__name__)
 
 NUMBERS = "nethvoice.numbers"
 """Lock of everything that gives out or takes back extension numbers."""
+
+SETTINGS = "nethvoice.settings"
+"""Lock of what belongs to the whole system: addresses, languages, switches."""
 
 _ROUNDS_BETWEEN_SWEEPS = 6
 
@@ -39,33 +46,44 @@ class System:
         self.ami = _ami(settings)
         self.astdb: AstDB = AmiAstDB(self.ami) if self.ami else EmbeddedAstDB(self.database.engine)
         self.mailboxes = MailboxFiles(settings.voicemail_conf, settings.voicemail_spool)
-        self.cti_database = self._cti_database()
-        self.outbox = Outbox(
-            self.database,
-            {
-                "astdb": self.astdb,
-                "mailboxes": self.mailboxes,
-                "cti": CtiSettings(
-                    self.cti_database, same_database=self.cti_database is self.database
-                ),
-            },
-        )
+        self.cti_database = self._other_database(settings.cti_database_url)
+        self.phonebook_database = self._other_database(settings.phonebook_database_url)
+        self.crontab = _crontab(settings, self.database)
+        self.outbox = Outbox(self.database, self._targets())
         self.tasks = TaskEngine(self.database)
         self.known_keys = KnownKeys()
         self.middleware = _middleware(settings)
+        self.restarts = Restarts(self.database, self.ami, by_hand=bool(settings.reload_command))
         self.apply = ApplyWorker(
             self.database,
             self.outbox,
             self.tasks.owner,
             self._reloader(),
             interval=settings.seconds_between_reloads,
-            after=self.middleware.notify if self.middleware else None,
+            after=self._after_reload,
         )
         self._stopping = threading.Event()
         self._upkeep: threading.Thread | None = None
+        self._periodic: list[Periodic] = []
 
-    def _cti_database(self) -> Database:
-        url = self.settings.cti_database_url
+    def _targets(self) -> dict[str, Target]:
+        same = self.cti_database is self.database
+        targets: dict[str, Target] = {
+            "astdb": self.astdb,
+            "mailboxes": self.mailboxes,
+            "cti": CtiSettings(self.cti_database, same_database=same),
+        }
+        if self.crontab is not None:
+            targets["crontab"] = self.crontab
+        return targets
+
+    def _after_reload(self, report: Report) -> None:
+        self.restarts.reloaded(report)
+        if self.middleware is not None:
+            report.phase("telling other services", 90)
+            self.middleware.notify(report)
+
+    def _other_database(self, url: SecretStr | None) -> Database:
         if url is None:
             return self.database
         return Database(url.get_secret_value(), self.settings.run_folder, connections=4)
@@ -105,6 +123,10 @@ class System:
 
     # --- background ---------------------------------------------------------------------------
 
+    def every(self, seconds: float, name: str, work: Callable[[], object]) -> None:
+        """Have `work` done again and again, from `start` to `stop`, in a thread of its own."""
+        self._periodic.append(Periodic(name, seconds, work))
+
     def start(self) -> None:
         """Finish what an earlier process left, and begin background work."""
         self.outbox.drain()
@@ -112,18 +134,23 @@ class System:
         self.apply.start()
         self._upkeep = threading.Thread(target=self._keep_up, name="upkeep", daemon=True)
         self._upkeep.start()
+        for periodic in self._periodic:
+            periodic.start()
 
     def stop(self) -> None:
         """End background work and close what is open."""
         self._stopping.set()
+        for periodic in self._periodic:
+            periodic.stop()
         self.apply.stop()
         self.tasks.close()
         if self._upkeep is not None:
             self._upkeep.join(5.0)
         if self.ami is not None:
             self.ami.close()
-        if self.cti_database is not self.database:
-            self.cti_database.close()
+        for other in (self.cti_database, self.phonebook_database):
+            if other is not self.database:
+                other.close()
         self.database.close()
 
     def _keep_up(self) -> None:
@@ -133,6 +160,7 @@ class System:
             try:
                 self.tasks.heartbeat()
                 self.apply.heartbeat()
+                self.restarts.carry_out()
                 if self.outbox.pending().waiting:
                     self.outbox.drain()
                 if rounds % _ROUNDS_BETWEEN_SWEEPS == 0:
@@ -157,3 +185,9 @@ def _middleware(settings: Settings) -> Middleware | None:
     if settings.middleware_port is None or token is None:
         return None
     return Middleware(settings.middleware_port, token.get_secret_value())
+
+
+def _crontab(settings: Settings, database: Database) -> RebootCrontab | None:
+    if not settings.reboot_crontab:
+        return None
+    return RebootCrontab(settings.reboot_crontab, settings.reboot_helper, database)

@@ -14,6 +14,7 @@ OVERLAY_NAME = "mac_vendors.yaml"
 """File of the data directory, in the form of the shipped table, whose ranges go before it."""
 
 _SEPARATORS = re.compile(r"[:-]")
+_NORMAL = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}")
 _MAC = re.compile(r"[0-9A-Fa-f]{12}")
 _OUI = re.compile(r"[0-9A-Fa-f]{6}")
 _PREFIX = re.compile(r"[0-9A-F]{2,12}")
@@ -32,6 +33,8 @@ class _Range:
 
 def normalise_mac(text: str) -> str | None:
     """`AA:BB:CC:DD:EE:FF` for an address in any case, with `:`, `-` or no separators; else None."""
+    if _NORMAL.fullmatch(text):
+        return text
     digits = _digits(text.strip())
     if not _MAC.fullmatch(digits):
         return None

@@ -6,12 +6,19 @@ import pytest
 
 from tests.services.asterisk import Asterisk
 from tests.services.mariadb import MariaDB
+from tests.services.postgresql import PostgreSQL
 from tests.services.slapd import Slapd
 
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDB]:
     with MariaDB() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    with PostgreSQL() as server:
         yield server
 
 

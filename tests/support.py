@@ -17,6 +17,7 @@ from nethvoice.app import create_app
 from nethvoice.settings import Settings
 from nethvoice.store import tables as t
 from nethvoice.store.database import Database
+from nethvoice.store.restarts import KEYWORD as RESTART
 
 SECRET = "a-test-secret"
 ADMIN = "admin"
@@ -174,21 +175,36 @@ class Service:
     def everything(self) -> dict[str, Any]:
         """All rows and keys that clients can change; what the service notes for itself is left
         out."""
-        quiet = {"rest_tasks", "rest_login_failures", "rest_astdb", "admin", *FACTS}
+        quiet = {
+            "rest_tasks",
+            "rest_login_failures",
+            "rest_astdb",
+            "rest_phonebook_sources",
+            "admin",
+            *FACTS,
+        }
         state: dict[str, Any] = {}
         with self.database.engine.connect() as connection:
             for table in self._tables(connection):
                 if table.name not in quiet:
-                    rows = [tuple(row) for row in connection.execute(self._select(table))]
+                    query = self._select(table)
+                    if table is t.rest_state:
+                        query = query.where(table.c.keyword != RESTART)
+                    rows = [tuple(row) for row in connection.execute(query)]
                     state[table.name] = sorted(rows, key=repr)
         for family in ("AMPUSER", "DEVICE", "CW", "TRUNK"):
             state[family] = self.astdb(family)
         conf = self.settings.voicemail_conf
+        state["phonebook"] = {
+            path.name: path.read_bytes()
+            for folder in (self.settings.phonebook_sources, self.settings.phonebook_uploads)
+            for path in folder.glob("*")
+        }
         state["voicemail.conf"] = conf.read_bytes() if conf.exists() else b""
         return state
 
     def _tables(self, connection: Connection) -> Sequence[Table]:
-        metadata = [t.freepbx, t.own, t.cti]
+        metadata = [t.freepbx, t.own, t.cti, t.contacts]
         tables = [table for data in metadata for table in data.sorted_tables]
         return [table for table in tables if self.database.live(table) is not None]
 
@@ -198,10 +214,13 @@ class Service:
         from sqlalchemy.engine import Engine
 
         seen: list[str] = []
-        noise = ("rest_tasks", "rest_outbox", "GET_LOCK", "RELEASE_LOCK", "rest_login_failures")
+        # What belongs to the service itself; a key is looked up again after a second.
+        noise = ("rest_tasks", "rest_outbox", "GET_LOCK", "RELEASE_LOCK", "rest_login_failures",
+                 "ampusers")  # fmt: skip
 
         def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            if not any(word in statement for word in noise):
+            by_itself = threading.current_thread().name.startswith(("upkeep", "periodic"))
+            if not by_itself and not any(word in statement for word in noise):
                 seen.append(statement)
 
         event.listen(Engine, "before_cursor_execute", note)
@@ -232,6 +251,8 @@ class Service:
             connection.execute(insert(t.admin).values(variable="need_reload", value="false"))
         self.clear_astdb()
         self.settings.voicemail_conf.unlink(missing_ok=True)
+        for path in self.settings.phonebook_sources.glob("*.json"):
+            path.unlink()
 
     def settle(self) -> None:
         """Wait until no task is queued or running."""

@@ -44,7 +44,7 @@ class AnswerCheck:
         declared = self._known.get(operation)
         if declared is None:
             return
-        content = declared.get(str(answer.status))
+        content = declared.get(str(answer.status), declared.get(f"{answer.status // 100}XX"))
         if content is None:
             raise AnswerNotDeclared(f"{operation} may not answer {answer.status}")
         if not answer.body:

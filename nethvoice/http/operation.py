@@ -21,9 +21,10 @@ from starlette.types import Receive, Scope, Send
 from nethvoice.answers import Answer
 from nethvoice.context import current_request
 from nethvoice.http.answers import JSON, Headers, Wire, encode, send_answer
-from nethvoice.http.bodies import FORM, MISSING, BodyReader, read_raw
+from nethvoice.http.bodies import FORM, LIMIT, MISSING, MULTIPART, BodyReader, read_raw
 from nethvoice.http.checks import AnswerCheck
 from nethvoice.http.schemas import Schema, Schemas, Validator, first_error
+from nethvoice.http.uploads import UploadFolder, UploadReader
 from nethvoice.problems import bad_request, not_found
 
 log = logging.getLogger(__name__)
@@ -74,13 +75,14 @@ class Operation:
         injected: Mapping[str, object],
         *,
         pool: ThreadPoolExecutor,
+        uploads: UploadFolder,
         check: AnswerCheck | None,
     ) -> None:
         self.name = str(published["operationId"])
         self._handler: Callable[..., Any] = operation.function
         self._is_async = inspect.iscoroutinefunction(self._handler)
         self._parameters = [Parameter(schemas, p) for p in published.get("parameters", ())]
-        self._body = _reader(schemas, published)
+        self._body = _reader(schemas, published, uploads)
         self._required = bool(published.get("requestBody", {}).get("required"))
         self._validator = _body_validator(schemas, published)
         self._status = _success_status(published)
@@ -117,7 +119,11 @@ class Operation:
             await read_raw(scope, receive)
         for name in self._wanted:
             arguments[name] = self._injected[name]
-        result = await self._call(arguments)
+        try:
+            result = await self._call(arguments)
+        finally:
+            if isinstance(self._body, UploadReader):
+                await self._body.discard(arguments["body"])
         if isinstance(result, Response):
             await result(scope, receive, send)
             return
@@ -145,14 +151,21 @@ class Operation:
                 arguments[parameter.name] = parameter.default
         return arguments
 
-    async def _read_body(self, reader: BodyReader, scope: Scope, receive: Receive) -> Any:
+    async def _read_body(
+        self, reader: BodyReader | UploadReader, scope: Scope, receive: Receive
+    ) -> Any:
         body = await reader.read(scope, receive)
         if body is MISSING:
             if self._required:
                 raise bad_request("a body is required")
             body = [] if reader.is_array else {}
         assert self._validator is not None  # noqa: S101 - made together with the reader
-        error = first_error(self._validator, body)
+        if isinstance(reader, UploadReader):
+            error = first_error(self._validator, reader.plain(body))
+            if error is not None:
+                await reader.discard(body)
+        else:
+            error = first_error(self._validator, body)
         if error is not None:
             where, text = error
             place = where.lstrip("/").replace("/", ".")
@@ -185,10 +198,14 @@ class Operation:
         return Wire(status or self._status, bytes(encode(result)), headers)
 
 
-def _reader(schemas: Schemas, published: Mapping[str, Any]) -> BodyReader | None:
+def _reader(
+    schemas: Schemas, published: Mapping[str, Any], uploads: UploadFolder
+) -> BodyReader | UploadReader | None:
     content = published.get("requestBody", {}).get("content")
     if not content:
         return None
+    if MULTIPART in content:
+        return UploadReader(uploads, int(content[MULTIPART].get("x-max-bytes", LIMIT)))
     first = next(iter(content.values()))
     return BodyReader(schemas, first["schema"])
 

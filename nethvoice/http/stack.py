@@ -5,6 +5,7 @@ import copy
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from connexion.middleware.abstract import RoutedAPI, RoutedMiddleware
@@ -20,6 +21,7 @@ from nethvoice.http.gateway import Authenticator, Gateway, Network, RootRoute
 from nethvoice.http.operation import BindingError, Operation
 from nethvoice.http.routing import Router, Routes
 from nethvoice.http.schemas import Schemas
+from nethvoice.http.uploads import UploadFolder
 
 __all__ = ["BindingError", "RootRoute", "build", "runtime_document"]
 
@@ -36,6 +38,7 @@ def build(
     authenticator: Authenticator,
     observe: Callable[[str, str, int, float], None],
     lifespan: Lifespan,
+    uploads: Path,
     threads: int = 16,
     trusted_proxies: Sequence[Network] = (),
     validate_responses: bool = False,
@@ -43,13 +46,15 @@ def build(
 ) -> ASGIApp:
     """The ASGI application of a document.
 
-    `injected` values are passed to handlers that have a parameter of that name. Raises
-    BindingError, or connexion's ResolverError, when document and handlers do not fit.
+    `injected` values are passed to handlers that have a parameter of that name; `uploads` is the
+    folder of files that are being received. Raises BindingError, or connexion's ResolverError,
+    when document and handlers do not fit.
     """
     operations = _operations(document)
     schemas = Schemas(document)
     check = AnswerCheck(document, schemas) if validate_responses else None
     pool = ThreadPoolExecutor(threads, thread_name_prefix="handler")
+    folder = UploadFolder(uploads, pool)
     routes = Routes()
 
     class Api(RoutedAPI[Operation]):
@@ -61,7 +66,15 @@ def build(
 
         def make_operation(self, operation: AbstractOperation) -> Operation:
             name = str(operation.operation_id).rpartition(".")[2]
-            return Operation(operation, operations[name], schemas, injected, pool=pool, check=check)
+            return Operation(
+                operation,
+                operations[name],
+                schemas,
+                injected,
+                pool=pool,
+                uploads=folder,
+                check=check,
+            )
 
     class Final(RoutedMiddleware[Api]):
         """Connexion's innermost application: finds the operation that the router named."""
@@ -71,6 +84,7 @@ def build(
     @contextlib.asynccontextmanager
     async def with_pool(app: Any) -> AsyncIterator[None]:
         async with lifespan(app):
+            folder.clean()
             try:
                 yield
             finally:

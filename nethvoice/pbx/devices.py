@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, delete, insert, select
 
-from nethvoice.pbx import freepbx, main_extensions, numbers
+from nethvoice.pbx import freepbx, main_extensions, numbers, phone_reboots
 from nethvoice.pbx.people import Person, person_by_extension
 from nethvoice.problems import Problem, bad_request, conflict, not_found, unprocessable
 from nethvoice.store import tables as t
@@ -457,6 +457,7 @@ def _may_delete(unit: Unit, extension: str) -> bool:
 def delete_by_mac(system: System, mac: str) -> None:
     """Forget a phone with all its lines and their numbers; an unknown MAC changes nothing."""
     with system.change(NUMBERS) as unit:
+        phone_reboots.forget(system, unit, {mac})
         found = unit.conn.execute(select(_phones.c.extension).where(_phones.c.mac == mac)).all()
         if not found:
             return

@@ -26,7 +26,7 @@ def trunk_name(name: str, tech: str, channel: str) -> str:
     """The given name, else the one made from technology and channel, as FreePBX does."""
     if name:
         return name
-    return f"AMP:{channel}" if tech == "custom" else f"{tech.upper()}/{channel}"
+    return f"AMP:{channel}" if tech.lower() == "custom" else f"{tech.upper()}/{channel}"
 
 
 def list_trunk_names(connection: Connection) -> dict[int, Trunk]:

@@ -222,7 +222,6 @@ class ApplyWorker:
             if self._reloader.clears_flag and not self._any_queued():
                 self._clear_flag()
             if self._after is not None and not self._any_queued():
-                report.phase("telling other services", 90)
                 self._after(report)
         except TaskFailed as failure:
             error = str(failure)

@@ -179,7 +179,11 @@ class Database:
         """
         with self.write(lock="nethvoice.schema") as connection:
             present = set(inspect(connection).get_table_names())
-            wanted = [*tables.own.sorted_tables, *tables.cti.sorted_tables]
+            wanted = [
+                *tables.own.sorted_tables,
+                *tables.cti.sorted_tables,
+                *tables.contacts.sorted_tables,
+            ]
             if not present & {"users", "devices", "ampusers"}:
                 wanted += tables.freepbx.sorted_tables
             made = []

@@ -19,7 +19,8 @@ class MailboxFiles:
 
     Operations: `["on", extension, pin, name, email]` makes a mailbox unless there is one,
     `["off", extension]` removes its line and alias and keeps the messages,
-    `["wipe", extension]` removes the messages too.
+    `["wipe", extension]` removes the messages too. `["set", key, value]` sets a value of
+    `[general]`, `["unset", key, value]` removes it if that is its value.
     """
 
     joins_transaction = False
@@ -58,15 +59,22 @@ class MailboxFiles:
             before = ""
         text = before or voicemail_conf.EMPTY
         wiped = []
-        for name, extension, *rest in operations:
-            if name == "on":
-                pin, full_name, email = rest
-                text = voicemail_conf.set_mailbox(text, extension, pin, full_name, email)
-                text = voicemail_conf.set_alias(text, extension)
-            else:
-                text = voicemail_conf.remove_mailbox(text, extension)
-            if name == "wipe":
-                wiped.append(extension)
+        for operation in operations:
+            match operation:
+                case ["on", extension, pin, full_name, email]:
+                    text = voicemail_conf.set_mailbox(text, extension, pin, full_name, email)
+                    text = voicemail_conf.set_alias(text, extension)
+                case ["set", key, value]:
+                    text = voicemail_conf.set_general(text, key, value)
+                case ["unset", key, value]:
+                    if voicemail_conf.parse(text).general.get(key) == value:
+                        text = voicemail_conf.set_general(text, key, None)
+                case ["off" | "wipe" as name, extension]:
+                    text = voicemail_conf.remove_mailbox(text, extension)
+                    if name == "wipe":
+                        wiped.append(extension)
+                case _:
+                    raise ValueError(f"{operation[:1]} is no operation on mailboxes")
         if text != before:
             self._conf.parent.mkdir(parents=True, exist_ok=True)
             voicemail_conf.write_atomically(self._conf, text)

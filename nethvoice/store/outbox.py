@@ -47,6 +47,14 @@ class Target(Protocol):
 
 
 @dataclass(frozen=True)
+class Row:
+    """The effects of one change on one target."""
+
+    id: int
+    operations: list[Operation]
+
+
+@dataclass(frozen=True)
 class Pending:
     """What waits in the outbox: `waiting` rows, and those `parked` after failing for an hour."""
 
@@ -67,6 +75,8 @@ class Outbox:
         self._targets = targets
         self._clock = clock
         self._turn = threading.Lock()
+        self._begun = 0
+        self._completed = 0
 
     @staticmethod
     def record(connection: Connection, target: str, operations: Sequence[Operation]) -> None:
@@ -77,13 +87,16 @@ class Outbox:
 
     def drain(self, wait: float = _OWN_TURN) -> None:
         """Apply what waits. Failures stay in the outbox; nothing is raised for them."""
+        begun_before = self._begun
         if not self._turn.acquire(timeout=wait):
             return
         try:
+            if self._completed > begun_before:
+                return  # a round that began after this call has tried everything already
+            self._begun += 1
             with self._database.lock("nethvoice.outbox", wait):
-                for name, target in self._targets.items():
-                    while self._apply_batch(name, target):
-                        pass
+                self._apply_waiting()
+            self._completed = self._begun
         except LockBusy:
             log.info("another process is applying effects")
         finally:
@@ -108,58 +121,54 @@ class Outbox:
             )
         return int(result.rowcount)
 
-    def _apply_batch(self, name: str, target: Target) -> bool:
-        """Apply one batch of a target; True when there may be more to do."""
-        if target.joins_transaction:
-            try:
-                with self._database.write() as connection:
-                    rows = self._waiting(connection, name)
-                    if rows:
-                        target.apply([op for _, ops in rows for op in ops], connection)
-                        self._forget(connection, rows)
-            except Exception:
-                log.warning("effects on %s failed together, trying one by one", name)
-                return self._apply_singly(name, target)
-            return len(rows) == _BATCH
-        with self._database.read() as connection:
-            rows = self._waiting(connection, name)
-        if not rows:
-            return False
+    def _apply_waiting(self) -> None:
+        stuck: set[str] = set()
+        while True:
+            batch = self._waiting([name for name in self._targets if name not in stuck])
+            for name, rows in batch.items():
+                if not self._apply(name, rows):
+                    stuck.add(name)
+            if sum(len(rows) for rows in batch.values()) < _BATCH:
+                return
+
+    def _apply(self, name: str, rows: Sequence[Row]) -> bool:
+        """Apply effects of one target together; False when what is behind them has to wait."""
         try:
-            target.apply([op for _, ops in rows for op in ops])
+            self._run(name, rows)
         except TargetDown as error:
             log.warning("%s is out of reach, its effects wait: %s", name, error)
             return False
         except Exception:
             log.warning("effects on %s failed together, trying one by one", name)
-            return self._apply_singly(name, target)
-        with self._database.write() as connection:
-            self._forget(connection, rows)
-        return len(rows) == _BATCH
+            return self._apply_singly(name, rows)
+        return True
 
-    def _apply_singly(self, name: str, target: Target) -> bool:
+    def _apply_singly(self, name: str, rows: Sequence[Row]) -> bool:
         """Find the effect that fails; what stands before it is applied, what follows waits."""
-        with self._database.read() as connection:
-            rows = self._waiting(connection, name)
         for row in rows:
             try:
-                if target.joins_transaction:
-                    with self._database.write() as connection:
-                        target.apply(row[1], connection)
-                        self._forget(connection, [row])
-                    continue
-                target.apply(row[1])
+                self._run(name, [row])
             except TargetDown as error:
                 log.warning("%s is out of reach, its effects wait: %s", name, error)
                 return False
             except Exception as error:
-                log.exception("an effect on %s failed", name, extra={"outbox_id": row[0]})
-                if not self._count_failure(row[0], error):
+                log.exception("an effect on %s failed", name, extra={"outbox_id": row.id})
+                if not self._count_failure(row.id, error):
                     return False
-                continue
-            with self._database.write() as connection:
-                self._forget(connection, [row])
-        return False
+        return True
+
+    def _run(self, name: str, rows: Sequence[Row]) -> None:
+        """Apply the effects and forget them, in one transaction where the target joins it."""
+        target = self._targets[name]
+        operations = [operation for row in rows for operation in row.operations]
+        if not target.joins_transaction:
+            target.apply(operations)
+        with self._database.write() as connection:
+            if target.joins_transaction:
+                target.apply(operations, connection)
+            connection.execute(
+                delete(rest_outbox).where(rest_outbox.c.id.in_([row.id for row in rows]))
+            )
 
     def _count_failure(self, row_id: int, error: Exception) -> bool:
         """Note one more failure; True when the effect is parked now and no longer in the way."""
@@ -186,16 +195,16 @@ class Outbox:
             )
         return parked
 
-    @staticmethod
-    def _waiting(connection: Connection, name: str) -> list[tuple[int, list[Operation]]]:
-        rows = connection.execute(
-            select(rest_outbox.c.id, rest_outbox.c.operations)
-            .where(rest_outbox.c.target == name, ~rest_outbox.c.parked)
+    def _waiting(self, targets: Sequence[str]) -> dict[str, list[Row]]:
+        """The oldest effects by target, each target's in order."""
+        query = (
+            select(rest_outbox.c.id, rest_outbox.c.target, rest_outbox.c.operations)
+            .where(rest_outbox.c.target.in_(targets), ~rest_outbox.c.parked)
             .order_by(rest_outbox.c.id)
             .limit(_BATCH)
         )
-        return [(row_id, orjson.loads(operations)) for row_id, operations in rows]
-
-    @staticmethod
-    def _forget(connection: Connection, rows: Sequence[tuple[int, Any]]) -> None:
-        connection.execute(delete(rest_outbox).where(rest_outbox.c.id.in_([r[0] for r in rows])))
+        found: dict[str, list[Row]] = {}
+        with self._database.read() as connection:
+            for row_id, target, operations in connection.execute(query):
+                found.setdefault(target, []).append(Row(row_id, orjson.loads(operations)))
+        return found

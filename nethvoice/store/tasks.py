@@ -172,15 +172,34 @@ class TaskEngine:
 
     @staticmethod
     def insert(
-        connection: Connection, task_id: str, kind: str, *, state: str, owner: str | None = None
+        connection: Connection,
+        task_id: str,
+        kind: str,
+        *,
+        state: str,
+        owner: str | None = None,
+        progress: int = 0,
     ) -> None:
         """Add a task's row, in the caller's transaction."""
         now = time.time()
         connection.execute(
             insert(rest_tasks).values(
-                id=task_id, kind=kind, state=state, owner=owner, created=now, updated=now
+                id=task_id,
+                kind=kind,
+                state=state,
+                owner=owner,
+                progress=progress,
+                created=now,
+                updated=now,
             )
         )
+
+    @classmethod
+    def insert_finished(cls, connection: Connection, kind: str) -> str:
+        """Add a task that is done already, for clients that want to follow one; returns its id."""
+        task_id = new_task_id()
+        cls.insert(connection, task_id, kind, state="succeeded", progress=100)
+        return task_id
 
     def get(self, task_id: str) -> Task | None:
         """The task as it is now, None when unknown or expired."""

@@ -24,6 +24,7 @@ class Unit:
         self.astdb = AstdbChanges()
         self.mailboxes: list[Operation] = []
         self.cti: list[Operation] = []
+        self.crontab: list[Operation] = []
         self.wants_reload = False
         self.apply_task: str | None = None
 
@@ -34,27 +35,28 @@ class Unit:
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
         """A part that is undone alone, effects included, when it raises; the exception goes on."""
-        marks = (len(self.astdb.operations), len(self.mailboxes), len(self.cti))
+        lists = (self.astdb.operations, self.mailboxes, self.cti, self.crontab)
+        marks = [len(operations) for operations in lists]
         wanted = self.wants_reload
         try:
             with self.conn.begin_nested():
                 yield
         except BaseException:
-            del self.astdb.operations[marks[0] :]
-            del self.mailboxes[marks[1] :]
-            del self.cti[marks[2] :]
+            for operations, mark in zip(lists, marks, strict=True):
+                del operations[mark:]
             self.wants_reload = wanted
             raise
 
     @property
     def has_effects(self) -> bool:
         """True when something is to be done outside SQL."""
-        return bool(self.astdb.operations or self.mailboxes or self.cti)
+        return bool(self.astdb.operations or self.mailboxes or self.cti or self.crontab)
 
     def seal(self, *, defer_reload: bool) -> None:
         """Record the effects and the reload, last thing before the commit."""
         Outbox.record(self.conn, "astdb", self.astdb.operations)
         Outbox.record(self.conn, "mailboxes", self.mailboxes)
         Outbox.record(self.conn, "cti", self.cti)
+        Outbox.record(self.conn, "crontab", self.crontab)
         if self.wants_reload and not defer_reload:
             self.apply_task = request_apply(self.conn, self.database)

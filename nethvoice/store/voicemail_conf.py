@@ -6,14 +6,13 @@ follow Asterisk's own reader: `;` to the end of the line, `\\;` a literal semico
 block that may span lines and nest.
 """
 
-import contextlib
 import itertools
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from nethvoice.store.files import replace_file
 
 EMPTY = "\n[general]\n\n[default]\n\n"
 """What a missing file starts from, laid out as FreePBX lays it out."""
@@ -381,23 +380,5 @@ def write_atomically(path: Path, text: str) -> None:
     except FileNotFoundError:
         folder = path.parent.stat()
         mode, owner, group = 0o640, folder.st_uid, folder.st_gid
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode("utf-8", "surrogateescape"))
-            made = os.fstat(descriptor)
-            if (made.st_uid, made.st_gid) != (owner, group):
-                os.fchown(descriptor, owner, group)
-            os.fchmod(descriptor, mode)
-            file.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-        raise
-    folder_descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder_descriptor)
-    finally:
-        os.close(folder_descriptor)
+    content = text.encode("utf-8", "surrogateescape")
+    replace_file(path, content, mode=mode, owner=(owner, group))

@@ -22,6 +22,7 @@ def _settings(folder: Path, **more: object) -> Settings:
         admin_password=PASSWORD,
         testauth_failure_limit=5,
         login_failure_limit=1000,
+        phonebook_schedule=False,
         **more,  # type: ignore[arg-type]
     )
 

@@ -487,7 +487,7 @@ def test_statements_do_not_grow_with_the_trunks(service: Service) -> None:
             with service.statements() as seen:
                 service.get(path)
             # Not those of the apply worker and of authentication, which come when they like.
-            own = [s for s in seen if s.startswith("SELECT") and "ampusers" not in s]
+            own = [s for s in seen if s.startswith("SELECT")]
             counts.setdefault(path, []).append(len(own))
     for path, (few, many) in counts.items():
         assert few == many, path

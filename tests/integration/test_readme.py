@@ -1,14 +1,20 @@
 """What the README tells people to type works as it stands there."""
 
+import os
 import re
+import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from nethvoice.cli import main
 from nethvoice.settings import Settings
-from tests.processes import Process
+from tests.processes import Process, free_port
+from tests.services.base import cannot
+from tests.support import BASE, PASSWORD, SECRET, eventually, headers
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,6 +51,47 @@ def test_first_person_first_phone(fresh: Process, tmp_path: Path) -> None:
                     fresh.port)  # fmt: skip
     assert '"default_extension":"200"' in shown
     assert '"mac":"00:15:65:AA:BB:CC"' in shown
+
+
+def _started(log: Path) -> bool:
+    return "running on" in log.read_text()
+
+
+def test_make_run(tmp_path: Path) -> None:
+    """The first of the two commands, with the variables it honours; again, it keeps the data."""
+    if not (ROOT / ".venv" / ".installed").exists():
+        cannot("there is no .venv: the tests were not started by `make test`")
+    port = free_port()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NETHVOICE_")}
+    environment |= {
+        "PORT": str(port),
+        "DATA_DIR": str(tmp_path / "data"),
+        "NETHVOICE_ADMIN_PASSWORD": PASSWORD,
+        "NETHVOICE_SECRET": SECRET,
+    }
+    for turn in (1, 2):
+        log = tmp_path / f"log{turn}"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                ["make", "run"], cwd=ROOT, env=environment, stdout=out, stderr=out,
+                start_new_session=True,
+            )  # fmt: skip
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}{BASE}", headers=headers()) as http:
+                eventually(partial(_started, log), 120)
+                person = {"username": "ada", "fullname": "Ada Rossi"}
+                if turn == 1:
+                    assert http.post("/users", json=person).status_code == 201
+                assert http.get("/users/count").json() == 1
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
+        printed = log.read_text()
+        assert f"API       http://127.0.0.1:{port}{BASE}\n" in printed
+        assert f"console   http://127.0.0.1:{port}{BASE}/ui/\n" in printed
+        assert "secret    NETHVOICE_SECRET\n" in printed
+        assert "TFTP      port" in printed
+        assert "admin     admin, first password as set in NETHVOICE_ADMIN_PASSWORD\n" in printed
 
 
 def test_every_snippet_is_run() -> None:

@@ -110,7 +110,7 @@ write=all
         for name in ("cdr", "cel"):
             self._conf(name, "[general]\nenable=no\n")
         for name in ("udptl", "acl", "ccss", "codecs", "dsp", "stasis", "sorcery", "pjproject",
-                     "dnsmgr", "cli", "features", "rtp", "logger"):  # fmt: skip
+                     "dnsmgr", "cli", "pjsip_notify", "features", "rtp", "logger"):  # fmt: skip
             self._conf(name, "")
         self._run("chown", "-R", "asterisk:asterisk", str(inside))
 

@@ -151,6 +151,7 @@ def _ours() -> Any:
         authenticator=_Anybody(),
         observe=lambda *_: None,
         lifespan=_nothing,
+        uploads=Path("uploads"),
         threads=2,
     )
 

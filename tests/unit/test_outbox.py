@@ -1,5 +1,6 @@
 """Effects are applied in order, once they can be, and never lost."""
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -132,3 +133,30 @@ def test_a_failing_effect_holds_back_those_behind_it_until_it_is_parked(
     outbox.drain()
     assert target.applied[-1] == ["bad"]
     assert _rows(database) == []
+
+
+@pytest.mark.parametrize("joins", [False, True])
+def test_each_caller_finds_its_effect_applied(database: Database, joins: bool) -> None:
+    """Callers share rounds, but nobody returns before a round that saw his effect."""
+    target = Recorder(joins)
+    outbox = Outbox(database, {"box": target})
+    missed: list[int] = []
+    start = threading.Barrier(6)
+
+    def change(number: int) -> None:
+        start.wait(20)
+        for turn in range(15):
+            _record(database, [number, turn])
+            outbox.drain(wait=20)
+            if [number, turn] not in target.applied:
+                missed.append(number)
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert missed == []
+    assert len(target.applied) == 90
+    for number in range(6):
+        assert [turn for who, turn in target.applied if who == number] == list(range(15))

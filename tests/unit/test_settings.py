@@ -96,3 +96,57 @@ def test_the_public_default_secret(host: str, public: bool) -> None:
 def test_without_a_secret_there_is_no_service(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nethvoice init"):
         _ = Settings(data_dir=tmp_path / "empty").shared_secret
+
+
+def test_gateway_logins(monkeypatch: Env, tmp_path: Path) -> None:
+    text = '{"Patton": "admin:pa:ss", "00:A0:BA:00:00:01": ["a:b", ".:"]}'
+    monkeypatch.setenv("NETHVOICE_GATEWAY_LOGINS", text)
+    logins = load_settings().gateway_logins
+    assert [x.get_secret_value() for x in logins["Patton"]] == ["admin:pa:ss"]
+    assert [x.get_secret_value() for x in logins["00:A0:BA:00:00:01"]] == ["a:b", ".:"]
+    assert "pa:ss" not in repr(logins)
+    monkeypatch.delenv("NETHVOICE_GATEWAY_LOGINS")
+    file = tmp_path / "conf.toml"
+    file.write_text('[gateway_logins]\nvega = "admin:x"\n')
+    monkeypatch.setenv("NETHVOICE_CONFIG", str(file))
+    assert list(load_settings().gateway_logins) == ["vega"]
+
+
+@pytest.mark.parametrize("text", ['{"vega": "nosecret"}', "vega", '["a:b"]', '{"vega": 1}'])
+def test_gateway_logins_that_are_none(monkeypatch: Env, text: str) -> None:
+    monkeypatch.setenv("NETHVOICE_GATEWAY_LOGINS", text)
+    with pytest.raises(SettingsError, match="GATEWAY_LOGINS") as caught:
+        load_settings()
+    assert "nosecret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "networks"),
+    [
+        ("{[]}", 0),  # what NS8 ships
+        ("[]", 0),
+        (
+            '[{"network": "10.0.0.0", "ip": "10.0.0.1", "netmask": "255.0.0.0", "gateway": null}]',
+            1,
+        ),
+    ],
+)
+def test_networks_of_the_host(monkeypatch: pytest.MonkeyPatch, text: str, networks: int) -> None:
+    monkeypatch.setenv("NETHVOICE_HOST_LOCAL_NETWORKS", text)
+    assert len(load_settings().host_local_networks) == networks
+
+
+@pytest.mark.parametrize("text", ["{", '[{"network": "10.0.0.0"}]', "5"])
+def test_networks_that_are_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("NETHVOICE_HOST_LOCAL_NETWORKS", text)
+    with pytest.raises(SettingsError):
+        load_settings()
+
+
+def test_names_of_ns8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUBSCRIPTION_SYSTEMID", "system-4711")
+    monkeypatch.setenv("SUBSCRIPTION_SECRET", "s3cr3t")
+    settings = load_settings()
+    assert settings.rps_username == "system-4711"
+    assert settings.rps_password.get_secret_value() == "s3cr3t"
+    assert "s3cr3t" not in repr(settings)
