@@ -1,15 +1,20 @@
 """Generated requests for every operation, on both stores: see tests/fuzzing.py.
 
-The short run sends a few, the same each time; `make fuzz` sends at least 100 valid and 100 wrong
-ones for each operation.
+Run by scripts/fuzz. The short run sends a few, the same each time; `make fuzz` sends at least 100
+valid and 100 wrong ones for each operation.
 """
 
 import pytest
 from schemathesis import GenerationMode
 
 from nethvoice.document import load_document
-from tests.fuzzing import Fuzzer
+from tests.fuzzing import Fuzzer, is_isolated
 from tests.support import Service
+
+pytestmark = [
+    pytest.mark.timeout(7200),
+    pytest.mark.skipif(not is_isolated(), reason="runs in a network namespace: scripts/fuzz"),
+]
 
 DOCUMENT = load_document()
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -27,7 +32,12 @@ BREAKABLE = [
 ]
 
 
-@pytest.fixture(scope="module", params=["embedded", "production"])
+STORES = [
+    pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("embedded", "production")
+]
+
+
+@pytest.fixture(scope="module", params=STORES)
 def fuzzer(request: pytest.FixtureRequest) -> Fuzzer:
     """A system that knows what the document's examples name. It is not emptied between operations:
     what one has left is what the next one finds."""
@@ -41,18 +51,15 @@ def fuzzer(request: pytest.FixtureRequest) -> Fuzzer:
     return Fuzzer(DOCUMENT, service.port)
 
 
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("path", "method"), ALL)
 def test_valid_requests(fuzzer: Fuzzer, path: str, method: str) -> None:
     fuzzer.run(path, method, GenerationMode.POSITIVE)
 
 
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("path", "method"), BREAKABLE)
 def test_wrong_requests_are_refused(fuzzer: Fuzzer, path: str, method: str) -> None:
     fuzzer.run(path, method, GenerationMode.NEGATIVE)
 
 
-@pytest.mark.timeout(3600)
 def test_operations_one_after_the_other(fuzzer: Fuzzer) -> None:
     fuzzer.walk()
