@@ -8,20 +8,42 @@ import yaml
 
 from nethvoice.modules import ModuleError, served_document
 from nethvoice.settings import Settings
+from nethvoice.store.database import Database
+from tests.contract.conftest import load_freepbx_schema
 from tests.processes import Process
+from tests.services.asterisk import Asterisk
+from tests.services.mariadb import MariaDB
 from tests.support import SECRET, eventually
 from tests.unit.test_cli import Cli
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_sample_module(tmp_path: Path) -> None:
-    with (
-        Process(
-            tmp_path / "log", DATA_DIR=tmp_path / "data", MODULES_DIR=DOCS / "modules"
-        ) as process,
-        process.client() as client,
-    ):
+@pytest.fixture(params=["embedded", "production"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, object]:
+    """Settings of a store: SQLite with the embedded AstDB, or MariaDB with Asterisk."""
+    if request.param == "embedded":
+        return {}
+    mariadb: MariaDB = request.getfixturevalue("mariadb")
+    asterisk: Asterisk = request.getfixturevalue("asterisk22")
+    url = mariadb.create_database("modules")
+    database = Database(url, tmp_path, connections=2)
+    load_freepbx_schema(database)
+    database.close()
+    return {
+        "DATABASE_URL": url,
+        "AMI_HOST": "127.0.0.1",
+        "AMI_PORT": asterisk.ami_port,
+        "AMI_USERNAME": "provisioning",
+        "AMI_PASSWORD": asterisk.provisioning_secret,
+    }
+
+
+def test_the_sample_module(
+    store: dict[str, object], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    settings = {"DATA_DIR": tmp_path / "data", "MODULES_DIR": DOCS / "modules", **store}
+    with Process(tmp_path / "log", **settings) as process, process.client() as client:
         document = client.get("/openapi.json").json()
         assert "/speeddials/{code}" in document["paths"]
         assert client.get("/users").status_code == 200
@@ -45,10 +67,18 @@ def test_the_sample_module(tmp_path: Path) -> None:
         assert client.put("/speeddials").status_code == 405
 
         assert client.delete("/speeddials/7").status_code == 204
+        if store:
+            asterisk: Asterisk = request.getfixturevalue("asterisk22")
+            assert asterisk.database_show("speeddial") == {"12": "07"}
+            asterisk.cli("database put speeddial 12 99")
+            asterisk.cli("database put speeddial 50 99")
         task = client.post("/speeddials/repair").json()["result"]
         done = eventually(lambda: _ended(client.get(f"/tasks/{task}").json()))
         assert done["progress"] == 100
         assert done["action"] is None
+        if store:
+            assert asterisk.database_show("speeddial") == {"12": "07"}
+            asterisk.cli("database deltree speeddial")
 
 
 def _ended(task: dict[str, object]) -> dict[str, object] | None:
