@@ -93,7 +93,8 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """What the browser's own console says went wrong."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        entries = self.driver.get_log("browser")
+        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
 
 
 @pytest.fixture
