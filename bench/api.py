@@ -19,15 +19,17 @@ from typing import Any
 import click
 import httpx
 import orjson
-from sqlalchemy import Engine, event, insert
+from sqlalchemy import Engine, event, insert, select
 from sqlalchemy.engine import make_url
 
 from bench import table
 from bench.load import Request, Result, http_request, measure
 from nethvoice import first_start
+from nethvoice.pbx.voip_trunks import NewTrunk, create_trunk
 from nethvoice.settings import Settings
 from nethvoice.store import tables as t
 from nethvoice.store.database import Database
+from nethvoice.system import System
 from tests.contract.conftest import load_freepbx_schema
 from tests.processes import Process
 from tests.services.base import answers, free_port, wait_for
@@ -36,6 +38,7 @@ from tests.support import BASE, PASSWORD, SECRET, LiveServer, headers
 
 PEOPLE = 1000
 NEWCOMERS = 4000
+PROVIDER = "messagenet"
 ROUNDS = 3
 CONNECTIONS = 8
 
@@ -71,10 +74,22 @@ ROWS = [
     Row("one main extension", "GET", "/mainextensions/10500"),
     Row("1,000 main extensions", "GET", "/mainextensions"),
     Row("2,000 phones", "GET", "/physicalextensions"),
+    Row("1,000 phones by MAC", "GET", "/devices/phones/list"),
+    Row("200 trunks", "GET", "/trunks"),
+    Row("count trunks", "GET", "/trunks/count"),
+    Row("providers", "GET", "/providers"),
+    Row("500 inbound routes", "GET", "/inboundroutes"),
+    Row("100 outbound routes", "GET", "/outboundroutes"),
+    Row("default outbound routes", "GET", "/outboundroutes/defaults"),
+    Row("1,000 destinations", "GET", "/destinations"),
+    Row("bulk of 500", "GET", "/bulk/" + ",".join(str(n) for n in range(10_000, 10_500))),
     Row("set a mobile", "POST", "/mobiles", {"username": "user500", "mobile": "0039777777"},
         {"0039777777": (39_300_000_000, 7)}),
     Row("create a main extension", "POST", "/mainextensions",
         {"username": "new987654", "extension": "987654"}, {"987654": (200_000, 1)}, most=700),
+    Row("create a trunk", "POST", "/trunks",
+        {"provider": PROVIDER, "username": "u", "password": "p", "phone": "1",
+         "name": "new876543"}, {"876543": (300_000, 1)}, most=150),
 ]  # fmt: skip
 """The benches of other areas add their rows here."""
 
@@ -132,6 +147,49 @@ def _fill(database: Database) -> None:
             for key in ("cidname", "recording/in/external", "recording/out/external", "cwtone")
         ]
         connection.execute(insert(t.rest_astdb), keys)
+
+
+def _fill_lines(database: Database, settings: Settings) -> None:
+    """200 trunks as the service makes them, 500 inbound and 100 outbound routes."""
+    system = System(settings)
+    try:
+        account = {"username": "0721000111", "password": "secret", "phone": "0721000111"}
+        first = create_trunk(system, NewTrunk(provider=PROVIDER, name="trunk0", **account))
+    finally:
+        system.stop()
+    with database.write() as connection:
+        trunk = connection.execute(select(t.trunks)).mappings().one()
+        details = connection.execute(select(t.pjsip)).mappings().all()
+        more = range(first + 1, first + 200)
+        connection.execute(
+            insert(t.trunks),
+            [{**trunk, "trunkid": n, "channelid": f"trunk{n}", "name": f"trunk{n}"} for n in more],
+        )
+        connection.execute(
+            insert(t.pjsip), [{**row, "id": str(n)} for n in more for row in details]
+        )
+        connection.execute(
+            insert(t.incoming),
+            [
+                {"extension": f"0721{n:06}", "destination": f"from-did-direct,{10_000 + n},1"}
+                for n in range(500)
+            ],
+        )
+        routes = range(1, 101)
+        connection.execute(
+            insert(t.outbound_routes), [{"route_id": n, "name": f"route{n}"} for n in routes]
+        )
+        connection.execute(
+            insert(t.outbound_route_sequence), [{"route_id": n, "seq": n - 1} for n in routes]
+        )
+        connection.execute(
+            insert(t.outbound_route_trunks),
+            [
+                {"route_id": n, "trunk_id": first + n + seq, "seq": seq}
+                for n in routes
+                for seq in range(3)
+            ],
+        )
 
 
 @contextlib.contextmanager
@@ -242,6 +300,7 @@ def _database(mariadb: MariaDB, name: str, folder: Path) -> Settings:
     load_freepbx_schema(database)
     first_start.initialise(settings)
     _fill(database)
+    _fill_lines(database, settings)
     database.close()
     return settings
 
