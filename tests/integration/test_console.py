@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -165,3 +167,26 @@ def test_the_reference_is_read(browser: Browser) -> None:
     browser.keep("reference.png")
     assert hosts(browser.sent()) == {"127.0.0.1"}
     assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("folder", ["ui", "reference"])
+def test_pages_are_served_whole_and_to_everybody(server: Process, folder: str) -> None:
+    with server.client() as client:
+        del client.headers["User"], client.headers["Secretkey"]
+        moved = client.get(f"/{folder}")
+        assert (moved.status_code, moved.headers["location"]) == (307, f"{folder}/")
+        page = client.get(f"/{folder}/")
+        assert page.headers["content-type"].startswith("text/html")
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+        for name in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+            found = client.get(f"/{folder}/{name}" if "../" not in name else name[2:])
+            assert found.status_code == 200, name
+            again = client.get(
+                str(found.url.path).removeprefix(BASE),
+                headers={"If-None-Match": found.headers["etag"]},
+            )
+            assert again.status_code == 304
+        assert client.get(f"/{folder}/nothing.js").status_code == 404
+        assert client.post(f"/{folder}/").status_code == 405
+        for form in ("json", "yaml"):
+            assert yaml.safe_load(client.get(f"/openapi.{form}").text)["openapi"] == "3.0.3"
