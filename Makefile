@@ -9,12 +9,13 @@ export NETHVOICE_HOST := $(or $(HOST),$(NETHVOICE_HOST))
 export NETHVOICE_PORT := $(or $(PORT),$(NETHVOICE_PORT))
 export NETHVOICE_DATA_DIR := $(or $(DATA_DIR),$(NETHVOICE_DATA_DIR))
 
-.PHONY: run install test services lint lock bench clean help
+.PHONY: run install test services fuzz lint release-spec lock bench clean help
 
 help:
 	@echo "make run      set up and start the service on its embedded database"
 	@echo "make test     set up and run all tests"
 	@echo "make bench    requests per second beside bare baselines"
+	@echo "make fuzz     100 valid and 100 wrong requests for each operation, or EXAMPLES=n"
 	@echo "make lint     style, types, imports, generated files"
 	@echo "make lock     renew the lock files"
 
@@ -43,6 +44,11 @@ services:
 
 test: $(VENV)/.tested services
 	$(BIN)/python -m pytest -n $(or $(JOBS),auto) --dist worksteal $(PYTEST)
+	@$(if $(PYTEST),,scripts/fuzz $(BIN)/python -q)
+
+# A long run: at least 100 valid and 100 wrong requests for each operation, other ones each time.
+fuzz: $(VENV)/.tested services
+	NETHVOICE_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) scripts/fuzz $(BIN)/python $(PYTEST)
 
 lint: $(VENV)/.tested
 	$(BIN)/ruff check .
@@ -51,9 +57,14 @@ lint: $(VENV)/.tested
 	$(BIN)/lint-imports
 	$(BIN)/python -m codegen --check
 	$(BIN)/nethvoice spec validate
+	scripts/lint-spec
 
 bench: $(VENV)/.tested services
 	$(BIN)/python -m bench $(BENCH)
+
+# What is released stays true: later documents are held against this copy.
+release-spec: install
+	cp openapi/nethvoice.yaml openapi/released/$$($(BIN)/python -c 'import nethvoice; print(nethvoice.__version__)').yaml
 
 lock: $(VENV)/.tested
 	$(BIN)/pip install --quiet pip-tools

@@ -8,7 +8,7 @@ from nethvoice import bodies, security
 from nethvoice.context import client_address
 from nethvoice.system import System
 
-_SCRIPT = (files("nethvoice.http") / "console" / "sha1.js").read_bytes()
+_SCRIPT = (files("nethvoice.http") / "console" / "ui" / "sha1.js").read_bytes()
 
 
 def verify_administrator(*, body: bodies.Credentials, system: System) -> bodies.SharedSecret:

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from nethvoice import logs, metrics
-from nethvoice.document import load_document
 from nethvoice.health import health
 from nethvoice.http.answers import JSON
 from nethvoice.http.stack import RootRoute, build
+from nethvoice.modules import served_document
 from nethvoice.pbx import phone_reboots
 from nethvoice.pbx.phonebook.sync import Schedule
 from nethvoice.security import Authenticator
@@ -45,7 +45,7 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
 
     injected: dict[str, Any] = {"system": system}
     return build(
-        load_document(),
+        served_document(settings),
         base_path=settings.base_path,
         injected=injected,
         authenticator=Authenticator(system),

@@ -16,9 +16,11 @@ from openapi_spec_validator import validate as validate_document
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 from pydantic import SecretStr
 
+from codegen.scaffold import ScaffoldError, scaffold
 from nethvoice import __version__, doctor, first_start, logs
-from nethvoice.document import document_text, load_document
+from nethvoice.document import document_text, dump_document
 from nethvoice.ldap.run import LdapService
+from nethvoice.modules import served_document
 from nethvoice.pbx import administrators, app_migration, phone_reboots
 from nethvoice.pbx.phonebook import sync as phonebook_sources
 from nethvoice.pbx.phonebook.builtin import BUILT_IN
@@ -311,11 +313,15 @@ def spec() -> None:
 @spec.command("print")
 @click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml")
 def spec_print(form: str) -> None:
-    """Print the document."""
-    if form == "yaml":
-        click.echo(document_text(), nl=False)
+    """Print the document as it is served, modules included."""
+    settings = load_settings()
+    document = served_document(settings)
+    if form == "json":
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    elif settings.modules_dir is None:
+        click.echo(document_text(), nl=False)  # with its comments
     else:
-        click.echo(orjson.dumps(load_document(), option=orjson.OPT_INDENT_2))
+        click.echo(dump_document(document), nl=False)
 
 
 @spec.command("validate")
@@ -323,9 +329,11 @@ def spec_print(form: str) -> None:
     "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=False
 )
 def spec_validate(file: Path | None) -> None:
-    """Check the document, or another FILE, against the OpenAPI specification."""
-    text = file.read_text(encoding="utf-8") if file else document_text()
-    document = yaml.safe_load(text)
+    """Check the served document, or another FILE, against the OpenAPI specification."""
+    if file is None:
+        document = served_document(load_settings())
+    else:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
     try:
         validate_document(document)
     except OpenAPIValidationError as error:
@@ -339,6 +347,32 @@ def spec_validate(file: Path | None) -> None:
     click.echo(f"valid: {operations} operations")
 
 
+# --- developing ----------------------------------------------------------------------------------
+
+
+@main.command("scaffold")
+@click.argument("operation_id")
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    help="The source tree; the present folder when left out.",
+)
+def scaffold_command(operation_id: str, root: Path) -> None:
+    """Write handler and contract test of an operation that is new in the document."""
+    if not (root / "openapi" / "nethvoice.yaml").is_file():
+        raise click.ClickException(f"{root.absolute()} is no source tree of this service")
+    try:
+        written = scaffold(root, operation_id)
+    except ScaffoldError as error:
+        raise click.ClickException(str(error)) from None
+    for path in written:
+        click.echo(f"wrote {path}")
+
+
+# --- helpers -------------------------------------------------------------------------------------
+
+
 @main.command("reboot-phone")
 @click.argument("mac")
 def reboot_phone(mac: str) -> None:
@@ -346,9 +380,6 @@ def reboot_phone(mac: str) -> None:
     with _system() as system:
         if not phone_reboots.run_planned(system, mac):
             click.echo("nothing is planned for this phone")
-
-
-# --- helpers -------------------------------------------------------------------------------------
 
 
 @main.command("migrate-app")

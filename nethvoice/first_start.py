@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import func, insert, select
 
+from nethvoice import modules
 from nethvoice.pbx import (
     administrators,
     gateway_catalogue,
@@ -41,6 +42,7 @@ def initialise(settings: Settings) -> Made:
     settings.run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.secret is None:
         make_secret(settings.secret_file)
+    modules.load_modules(settings)  # they may have tables of their own
     system = System(settings)
     try:
         made = Made(system.database.create_missing())

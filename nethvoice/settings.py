@@ -113,6 +113,7 @@ class Settings(BaseSettings):
     threads: int = Field(16, ge=2, le=256, description="Handler threads of each process")
     base_path: str = Field("/freepbx/rest", pattern=r"^(/[A-Za-z0-9._-]+)+$")
     data_dir: Path = Field(Path("data"), description="Folder of everything the service owns")
+    modules_dir: Path | None = Field(None, description="Folder of modules, see docs/modules.md")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
 

@@ -111,6 +111,22 @@ def test_bodies_are_declared_alike(path: str, method: str, operation: dict[str, 
         assert content[FORM]["schema"] == schema
 
 
+def test_links_lead_somewhere() -> None:
+    known = {
+        operation["operationId"]: {p["name"] for p in operation.get("parameters", [])}
+        for _, _, operation in operations()
+    }
+    links = [
+        link
+        for _, _, operation in operations()
+        for response in operation["responses"].values()
+        for link in response.get("links", {}).values()
+    ]
+    assert links
+    for link in links:
+        assert set(link["parameters"]) <= known[link["operationId"]], link
+
+
 def test_shapes_are_shared_and_typed() -> None:
     """No object without a shape hides in an answer, except where any member may come."""
     for where, schema in _schemas(DOCUMENT["components"]["schemas"], "schemas"):
