@@ -12,7 +12,6 @@ from typing import Any
 import pymysql
 import pytest
 
-from nethvoice.ldap import protocol
 from nethvoice.pbx.phonebook import readers
 from nethvoice.store import tables as t
 from tests.services import mariadb as maria
@@ -376,7 +375,6 @@ def directory() -> Iterator[int]:
     from nethvoice.ldap.directory import Directory
     from nethvoice.ldap.server import Access, Server, closed
 
-    assert protocol.MESSAGE_LIMIT
     port = free_port()
     loop = asyncio.new_event_loop()
     people = [["Ada Rossi", "", "0721", "", ""], ["Zoë Ünal", "", "333 1", "", ""]]
@@ -386,7 +384,7 @@ def directory() -> Iterator[int]:
     thread.start()
     yield port
     asyncio.run_coroutine_threadsafe(closed(listening), loop).result(10)
-    asyncio.run_coroutine_threadsafe(server.close(), loop).result(10)
+    loop.call_soon_threadsafe(server.close)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
     loop.close()
