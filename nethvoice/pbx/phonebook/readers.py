@@ -86,9 +86,11 @@ def _port(config: Config) -> int:
 
 def _words(error: BaseException, config: Config) -> str:
     """What a server said, in one line and without the password, should it be quoted."""
-    text = " ".join(str(error).split())[:300]
-    password = str(config.get("password", ""))
-    return text.replace(password, "********") if password else text
+    text = str(error)
+    password = str(config.get("password") or "")
+    if password:  # before anything is cut off, which might leave a part of it
+        text = text.replace(password, "********")
+    return " ".join(text.split())[:300]
 
 
 def _collect(
@@ -260,6 +262,7 @@ def _ldap(config: Config, _uploads: Path, limits: Limits) -> Rows:
         str(config.get("password") or "") or None,
         receive_timeout=int(limits.seconds),
         read_only=True,
+        auto_referrals=False,  # which would hand the password to whatever host is named
         return_empty_attributes=False,
     )
     try:

@@ -203,9 +203,10 @@ def refuse_reserved(source_id: str) -> None:
 def write_source(system: System, source_id: str, config: Config) -> None:
     """Create a source, or replace the one with this id where it is."""
     path = system.settings.phonebook_sources / f"{source_id}.json"
-    document: dict[str, Any] = {}
     with contextlib.suppress(Problem):
         path = find_source(system, source_id).path
+    document: dict[str, Any] = {}
+    with contextlib.suppress(FileNotFoundError, ValueError):  # what is no source is replaced
         document = _document(path)
     document[source_id] = config
     _write(path, document)
