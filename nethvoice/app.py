@@ -14,7 +14,7 @@ from nethvoice.http.answers import JSON
 from nethvoice.http.stack import RootRoute, build
 from nethvoice.modules import served_document
 from nethvoice.pbx import phone_reboots
-from nethvoice.pbx.phonebook.sync import Schedule
+from nethvoice.pbx.phonebook import sync as phonebook
 from nethvoice.security import Authenticator
 from nethvoice.settings import Settings, load_settings
 from nethvoice.system import System
@@ -29,18 +29,15 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
     """
     system = System(settings)
     phone_reboots.attach(system)
-    schedule = Schedule(system) if settings.phonebook_schedule else None
+    if settings.phonebook_schedule:
+        phonebook.attach(system)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(system.start)
-        if schedule is not None:
-            schedule.start()
         try:
             yield
         finally:
-            if schedule is not None:
-                await anyio.to_thread.run_sync(schedule.stop)
             await anyio.to_thread.run_sync(system.stop)
 
     injected: dict[str, Any] = {"system": system}

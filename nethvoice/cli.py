@@ -197,10 +197,11 @@ def phonebook_sync(sources: tuple[str, ...]) -> None:
                 outcome = phonebook_sources.sync(system, key)
             except (SourceError, Problem) as error:
                 failed = True
-                click.echo(f"{key}: failed: {error}", err=True)
+                click.echo(f"{phonebook_sources.name_of(key)}: failed: {error}", err=True)
                 continue
             left_out = f", {outcome.skipped} rows left out: {outcome.reason}"
-            click.echo(f"{key}: {outcome.contacts} contacts{left_out if outcome.skipped else ''}")
+            name = phonebook_sources.name_of(key)
+            click.echo(f"{name}: {outcome.contacts} contacts{left_out if outcome.skipped else ''}")
     if failed:
         sys.exit(1)
 

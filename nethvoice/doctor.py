@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import select, text
 
 from nethvoice.pbx import administrators, directories
+from nethvoice.pbx.phonebook import sync as phonebook
 from nethvoice.problems import Problem
 from nethvoice.settings import PREFIX, PUBLIC_DEFAULT_SECRET, Settings, SettingsError
 from nethvoice.store import restarts
@@ -45,6 +46,7 @@ def examine(settings: Settings, *, retry_parked: bool = False) -> Iterator[Findi
         yield _directory(system)
         yield _scanner(settings)
         yield _outbox(system, retry=retry_parked)
+        yield from _phonebook(system)
         yield from _device_files(settings)
         if system.restarts.wanted():
             yield Finding(
@@ -207,6 +209,34 @@ def _directory(system: System) -> Finding:
     except Problem as problem:
         names = "LDAP_* settings" if system.settings.directory_kind == "ldap" else "USER_DIRECTORY"
         return Finding("user directory", "fail", problem.detail, f"check {PREFIX}{names}")
+
+
+def _phonebook(system: System) -> Iterator[Finding]:
+    """The phonebook's database, and sources whose last synchronisation failed."""
+    database = system.phonebook_database
+    if database is not system.database:
+        mend = f"check {PREFIX}PHONEBOOK_DATABASE_URL, the server, and the user's rights"
+        try:
+            missing = database.live(t.phonebook) is None
+        except Problem:
+            yield Finding("phonebook", "fail", "its database does not answer", mend)
+            return
+        if missing:
+            yield Finding("phonebook", "fail", "its table is missing", "run 'nethvoice init'")
+            return
+    known = phonebook.states(system)
+    keys = phonebook.all_keys(system)
+    failed = [known[key] for key in keys if key in known and known[key].failed]
+    for state in failed:
+        name = phonebook.name_of(state.source)
+        yield Finding(
+            "phonebook",
+            "fail",
+            f"source {name}: {state.last_error}",
+            f"mend it, then run 'nethvoice phonebook sync {name}'",
+        )
+    if not failed:
+        yield Finding("phonebook", "ok", f"{len(keys)} sources, none has failed")
 
 
 def _scanner(settings: Settings) -> Finding:

@@ -1,7 +1,6 @@
 """The certificate of the LDAP phonebook: the operator's, or one that signs itself."""
 
 import datetime
-import os
 import socket
 import ssl
 from pathlib import Path
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from nethvoice.settings import Settings
+from nethvoice.store.files import write_private
 
 _DAYS = 3650
 
@@ -60,8 +60,4 @@ def _make(path: Path) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     ) + certificate.public_bytes(serialization.Encoding.PEM)
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(text)
-    new.replace(path)
+    write_private(path, text)

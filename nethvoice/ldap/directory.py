@@ -5,6 +5,7 @@ An entry is `cn=<name>,dc=phonebook,dc=nh` of the class inetOrgPerson, with cn, 
 homePhone. Contacts without any number are left out: a phone could not call them.
 """
 
+import functools
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
@@ -198,7 +199,8 @@ def _both(name: str, other: str, values: Values) -> dict[str, Values]:
     return {name: values, other: values}
 
 
-def selection(asked: Sequence[bytes]) -> tuple[str, ...]:
+@functools.lru_cache(maxsize=64)
+def selection(asked: tuple[bytes, ...]) -> tuple[str, ...]:
     """Attributes to be sent for those that a search asks for: none named means all (RFC 4511)."""
     names = [name.decode("utf-8", "replace").lower() for name in asked]
     everything = (*ATTRIBUTES, "dc")
@@ -214,6 +216,8 @@ _ESCAPED = re.compile(r"\\([0-9a-f]{2}|.)")
 
 def _below_base(base: str) -> str | None:
     """The cn of a name directly below the base, None for the base. Raises NoSuchObject."""
+    if base == BASE:
+        return None
     name = _AROUND.sub(r"\1", base.strip()).lower()
     if name == BASE:
         return None

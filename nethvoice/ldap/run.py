@@ -59,7 +59,7 @@ class LdapService:
         finally:
             for port in self._ports.values():
                 await closed(port)
-            await self._server.close()
+            self._server.close()
 
     async def _follow(self) -> None:
         try:

@@ -12,7 +12,6 @@ from typing import Any
 import pymysql
 import pytest
 
-from nethvoice.ldap import protocol
 from nethvoice.pbx.phonebook import readers
 from nethvoice.store import tables as t
 from tests.services import mariadb as maria
@@ -20,6 +19,7 @@ from tests.services import postgresql as postgres
 from tests.services.base import free_port
 from tests.services.mariadb import MariaDB
 from tests.services.postgresql import PostgreSQL
+from tests.services.relay import Relay
 from tests.support import Service, eventually
 
 HOSTILE = "tel\"); DROP TABLE x; -- `' %s :a"
@@ -217,6 +217,34 @@ def test_a_source_that_hangs_or_is_down_can_be_deleted(
         outside.server.start()
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", ["mariadb", "postgresql", "ldap", "csv"])
+def test_a_source_that_trickles(
+    service: Service, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """A byte now and then begins every time-out of a connection anew."""
+    if kind == "csv":
+        target, limit = request.getfixturevalue("web").port, 20
+        body = _csv("")
+    elif kind == "ldap":
+        target, limit = request.getfixturevalue("directory"), 5
+        body = _ldap_body(target)
+    else:
+        body = request.getfixturevalue(f"outside_{kind}").body
+        target, limit = int(body["port"]), 50
+    with Relay(target, limit, trickle=0.3) as relay:
+        place = {"url": f"http://127.0.0.1:{relay.port}/people.csv"} if kind == "csv" else {}
+        body = {**body, "port": str(relay.port), **place}
+        started = time.monotonic()
+        assert service.post("/phonebook/test", body) == {"status": False}
+        service.post("/phonebook/config/crm", body)
+        service.settle()
+        problem = service.refused("POST", "/phonebook/syncnow/crm", 504)
+        assert "in time" in problem["detail"]
+        assert time.monotonic() - started < 30
+    service.delete("/phonebook/config/crm")
+
+
 def test_many_rows(service: Service, outside: Outside) -> None:
     numbers = "seq_1_to_5000" if outside.body["dbtype"] == "mysql" else "generate_series(1, 5000)"
     column = "seq" if outside.body["dbtype"] == "mysql" else "generate_series"
@@ -347,12 +375,16 @@ def test_a_server_that_is_not_there(service: Service) -> None:
 # --- LDAP -----------------------------------------------------------------------------------------
 
 
-def test_a_directory(service: Service, directory: int) -> None:
-    body = {
-        "dbtype": "ldap", "host": "127.0.0.1", "port": directory,
+def _ldap_body(port: int) -> dict[str, Any]:
+    return {
+        "dbtype": "ldap", "host": "127.0.0.1", "port": port,
         "dbname": "dc=phonebook,dc=nh", "query": "(telephoneNumber=*)",
         "mapping": {"cn": "name", "telephoneNumber": "workphone", "fax": "fax"}, "enabled": True,
     }  # fmt: skip
+
+
+def test_a_directory(service: Service, directory: int) -> None:
+    body = _ldap_body(directory)
     service.post("/phonebook/config/crm", body)
     eventually(lambda: contacts(service) == [("ada rossi", "0721"), ("zoë ünal", "333 1")])
     assert {row["cn"] for row in service.post("/phonebook/test", body)} == {"ada rossi", "zoë ünal"}
@@ -376,7 +408,6 @@ def directory() -> Iterator[int]:
     from nethvoice.ldap.directory import Directory
     from nethvoice.ldap.server import Access, Server, closed
 
-    assert protocol.MESSAGE_LIMIT
     port = free_port()
     loop = asyncio.new_event_loop()
     people = [["Ada Rossi", "", "0721", "", ""], ["Zoë Ünal", "", "333 1", "", ""]]
@@ -386,7 +417,7 @@ def directory() -> Iterator[int]:
     thread.start()
     yield port
     asyncio.run_coroutine_threadsafe(closed(listening), loop).result(10)
-    asyncio.run_coroutine_threadsafe(server.close(), loop).result(10)
+    loop.call_soon_threadsafe(server.close)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
     loop.close()

@@ -1,12 +1,20 @@
 """When sources are due, and what of their rows becomes a contact."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from nethvoice.pbx.phonebook.contacts import map_rows
+from nethvoice import first_start
+from nethvoice.ldap.directory import fingerprint
+from nethvoice.pbx.phonebook import readers
+from nethvoice.pbx.phonebook.contacts import Mapped, map_rows, replace_contacts
 from nethvoice.pbx.phonebook.rows import Rows, SourceError
-from nethvoice.pbx.phonebook.sources import Source, check_config
-from nethvoice.pbx.phonebook.sync import CLAIM_DIES, State, due
+from nethvoice.pbx.phonebook.sources import Source, check_config, write_source
+from nethvoice.pbx.phonebook.sync import CLAIM_DIES, State, all_keys, due, sync
 from nethvoice.problems import Problem
+from nethvoice.settings import Settings
+from nethvoice.system import System
 
 HOUR = 3600.0
 NOW = 1_800_000_000.0
@@ -103,3 +111,59 @@ def test_what_is_refused(body: dict[str, object], status: int, detail: str) -> N
         check_config(body)
     assert caught.value.status == status
     assert detail in caught.value.detail
+
+
+def test_a_run_failed_or_left_rows_out() -> None:
+    assert State("crm", tried=NOW, last_error="down").failed
+    assert State("crm", tried=NOW, synced=NOW - HOUR, last_error="down").failed
+    assert not State("crm", tried=NOW, synced=NOW + 1, last_error="1 rows left out").failed
+    assert not State("crm", tried=NOW, synced=NOW + 1).failed
+    assert not State("crm").failed
+
+
+def test_no_part_of_a_password_is_left_where_an_error_is_cut() -> None:
+    words = readers._words(
+        OSError("x" * 290 + " top-secret-password"), {"password": "top-secret-password"}
+    )
+    assert "top" not in words
+    assert len(words) == 299
+
+
+def _system(folder: Path) -> System:
+    settings = Settings(data_dir=folder, secret="x", admin_password="x")
+    first_start.initialise(settings)
+    return System(settings)
+
+
+def test_files_written_by_hand(tmp_path: Path) -> None:
+    """Others in the file stay; names of built-in sources are left alone."""
+    system = _system(tmp_path)
+    try:
+        folder = system.settings.phonebook_sources
+        folder.mkdir(parents=True)
+        others = {"other": _config(), "nethvoice extensions": _config(enabled=True)}
+        (folder / "crm.json").write_text(json.dumps(others))
+        write_source(system, "crm", _config())
+        assert set(json.loads((folder / "crm.json").read_text())) == {*others, "crm"}
+        (folder / "broken.json").write_text("{")
+        write_source(system, "broken", _config())
+        assert set(json.loads((folder / "broken.json").read_text())) == {"broken"}
+        assert all_keys(system) == ["builtin:extensions", "builtin:nethcti", "builtin:speeddial"]
+        with pytest.raises(SourceError, match="built-in"):
+            sync(system, "nethvoice extensions")
+    finally:
+        system.stop()
+
+
+def test_a_contact_in_place_of_another_is_noticed(tmp_path: Path) -> None:
+    system = _system(tmp_path)
+    try:
+        seen = set()
+        for name in ("Ada", "Bob", "Carl"):
+            with system.phonebook_database.write() as connection:
+                contacts = Mapped([{"name": name, "workphone": "1", "type": "x"}])
+                replace_contacts(connection, "crm", contacts)
+            seen.add(fingerprint(system.phonebook_database))
+        assert len(seen) == 3
+    finally:
+        system.stop()

@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ Config = Mapping[str, Any]
 CSV_BYTES = 32 * 1024 * 1024
 _REDIRECTS = 5
 _FETCH = 500
+_GRACE = 2.0
+
+Watch = Callable[[socket.socket], None]
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,45 @@ def read_source(config: Config, uploads: Path, limits: Limits) -> Rows:
     reader = _READERS.get(str(config.get("dbtype")))
     if reader is None:
         raise SourceError(f"sources of the type {str(config.get('dbtype'))[:40]} cannot be read")
+    with _deadline(limits) as watch:
+        try:
+            return reader(config, uploads, limits, watch)
+        except (OSError, ValueError) as error:
+            # A host that is no host name, an address that is none, a broken answer.
+            raise SourceUnreachable(f"the source cannot be used: {_words(error, config)}") from None
+
+
+@contextlib.contextmanager
+def _deadline(limits: Limits) -> Iterator[Watch]:
+    """Ends the connections that are watched when the time is over.
+
+    Time-outs of connections begin anew with every byte, so one that trickles would never end.
+    """
+    links: list[socket.socket] = []
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        for link in links:
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)
+
+    def watch(link: socket.socket) -> None:
+        links.append(link)
+        if over.is_set():
+            end()
+
+    timer = threading.Timer(limits.seconds + _GRACE, end)
+    timer.daemon = True
+    timer.start()
     try:
-        return reader(config, uploads, limits)
-    except (OSError, ValueError) as error:
-        # A host that is no host name, an address that is none, a broken answer.
-        raise SourceUnreachable(f"the source cannot be used: {_words(error, config)}") from None
+        yield watch
+    except SourceError:
+        if over.is_set():
+            raise SourceTimeout("the source did not answer in time") from None
+        raise
+    finally:
+        timer.cancel()
 
 
 def _place(config: Config) -> str:
@@ -86,9 +124,11 @@ def _port(config: Config) -> int:
 
 def _words(error: BaseException, config: Config) -> str:
     """What a server said, in one line and without the password, should it be quoted."""
-    text = " ".join(str(error).split())[:300]
-    password = str(config.get("password", ""))
-    return text.replace(password, "********") if password else text
+    text = str(error)
+    password = str(config.get("password") or "")
+    if password:  # before anything is cut off, which might leave a part of it
+        text = text.replace(password, "********")
+    return " ".join(text.split())[:300]
 
 
 def _collect(
@@ -113,13 +153,12 @@ _MYSQL_DENIED = {1044, 1045, 1698}
 _MYSQL_SLOW = {1969, 3024, 1205}
 
 
-def _mysql(config: Config, _uploads: Path, limits: Limits) -> Rows:
+def _mysql(config: Config, _uploads: Path, limits: Limits, watch: Watch) -> Rows:
     started = time.monotonic()
     port = str(config.get("port", ""))
     # The contract lets `port` be the path of a socket.
-    where: dict[str, Any] = (
-        {"unix_socket": port} if port.startswith("/") else {"port": _port(config)}
-    )
+    local = port.startswith("/")
+    where: dict[str, Any] = {"unix_socket": port} if local else {"port": _port(config)}
     try:
         connection = pymysql.connect(
             host=str(config["host"]),
@@ -132,17 +171,27 @@ def _mysql(config: Config, _uploads: Path, limits: Limits) -> Rows:
             write_timeout=int(limits.seconds),
             local_infile=False,
             cursorclass=SSCursor,
+            defer_connect=True,
             **where,
         )
         try:
+            link = None
+            if not local:
+                place = (str(config["host"]), where["port"])
+                link = socket.create_connection(place, limits.connect)
+                watch(link)
+            connection.connect(link)
             return _mysql_rows(connection, str(config["query"]), limits, started, _place(config))
         finally:
             # Rows that are not wanted any more are not read to their end.
             connection._force_close()
     except pymysql.MySQLError as error:
         raise _mysql_error(error, config) from None
+    except TimeoutError:
+        raise SourceTimeout(f"{_place(config)} did not answer in time") from None
     except (OSError, ValueError, RuntimeError) as error:
-        raise SourceUnreachable(f"{_place(config)}: {_words(error, config)}") from None
+        words = _words(error, config)
+        raise SourceUnreachable(f"{_place(config)} cannot be reached: {words}") from None
 
 
 def _mysql_rows(connection: Any, query: str, limits: Limits, started: float, place: str) -> Rows:
@@ -178,12 +227,13 @@ def _mysql_error(error: pymysql.MySQLError, config: Config) -> SourceError:
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
 
-def _postgresql(config: Config, _uploads: Path, limits: Limits) -> Rows:
+def _postgresql(config: Config, _uploads: Path, limits: Limits, watch: Watch) -> Rows:
     started = time.monotonic()
     place = (str(config["host"]), _port(config))
     try:
         with socket.create_connection(place, limits.connect) as link:
             link.settimeout(limits.seconds)
+            watch(link)
             connection = pg8000.native.Connection(
                 str(config["user"]),
                 sock=link,
@@ -244,7 +294,7 @@ def _postgresql_error(error: PgDatabaseError, config: Config) -> SourceError:
 # --- LDAP -----------------------------------------------------------------------------------------
 
 
-def _ldap(config: Config, _uploads: Path, limits: Limits) -> Rows:
+def _ldap(config: Config, _uploads: Path, limits: Limits, watch: Watch) -> Rows:
     started = time.monotonic()
     server = ldap3.Server(
         str(config["host"]),
@@ -260,12 +310,15 @@ def _ldap(config: Config, _uploads: Path, limits: Limits) -> Rows:
         str(config.get("password") or "") or None,
         receive_timeout=int(limits.seconds),
         read_only=True,
+        auto_referrals=False,  # which would hand the password to whatever host is named
         return_empty_attributes=False,
     )
     try:
         connection.open()
+        watch(connection.socket)
         if str(config.get("tls", "none")) == "starttls":
             connection.start_tls()
+            watch(connection.socket)
         if not connection.bind():
             raise SourceUnreachable(f"{_place(config)} refused the user or the password")
         return _ldap_rows(connection, config, limits, started)
@@ -328,11 +381,11 @@ def _first(values: list[bytes]) -> str:
 # --- CSV ------------------------------------------------------------------------------------------
 
 
-def _csv(config: Config, uploads: Path, limits: Limits) -> Rows:
+def _csv(config: Config, uploads: Path, limits: Limits, watch: Watch) -> Rows:
     url = str(config.get("url", ""))
     scheme = urlsplit(url).scheme.lower()
     if scheme in ("http", "https"):
-        raw = _download(url, limits)
+        raw = _download(url, limits, watch)
     elif scheme == "file":
         raw = _uploaded(url, uploads)
     else:
@@ -371,8 +424,16 @@ def _uploaded(url: str, uploads: Path) -> bytes:
         return file.read()
 
 
-def _download(url: str, limits: Limits) -> bytes:
+_CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+
+
+def _download(url: str, limits: Limits, watch: Watch) -> bytes:
     started = time.monotonic()
+
+    def trace(event: str, info: Mapping[str, Any]) -> None:
+        if event in _CONNECTED:
+            watch(info["return_value"].get_extra_info("socket"))
+
     try:
         place = urlsplit(url).hostname or ""
         with (
@@ -383,7 +444,7 @@ def _download(url: str, limits: Limits) -> bytes:
                 # A compressed answer can unpack to any size, so none is asked for or taken.
                 headers={"Accept-Encoding": "identity", "Accept": "text/csv, */*;q=0.5"},
             ) as client,
-            client.stream("GET", url) as answer,
+            client.stream("GET", url, extensions={"trace": trace}) as answer,
         ):
             if answer.status_code != 200:
                 raise SourceUnreachable(f"{place} answered {answer.status_code}")
@@ -408,7 +469,7 @@ def _limited(chunks: Iterable[bytes], limits: Limits, started: float, place: str
     return bytes(found)
 
 
-_READERS: dict[str, Callable[[Config, Path, Limits], Rows]] = {
+_READERS: dict[str, Callable[[Config, Path, Limits, Watch], Rows]] = {
     "mysql": _mysql,
     "postgresql": _postgresql,
     "ldap": _ldap,

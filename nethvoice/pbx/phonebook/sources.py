@@ -9,7 +9,6 @@ import contextlib
 import logging
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import orjson
 from nethvoice.pbx.phonebook.fields import FIELDS
 from nethvoice.pbx.phonebook.readers import upload_path
 from nethvoice.problems import Problem, bad_request, not_found, unprocessable
+from nethvoice.store.files import write_private
 from nethvoice.system import System
 from nethvoice.uploads import UploadedFile
 
@@ -38,6 +38,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 DAILY = 1440
 _FILE_BYTES = 256 * 1024
+_MODE = 0o640
 _UNUSED_UPLOAD = 86400.0
 
 RESERVED = frozenset({"nethcti", "speeddial"})
@@ -203,9 +204,10 @@ def refuse_reserved(source_id: str) -> None:
 def write_source(system: System, source_id: str, config: Config) -> None:
     """Create a source, or replace the one with this id where it is."""
     path = system.settings.phonebook_sources / f"{source_id}.json"
-    document: dict[str, Any] = {}
     with contextlib.suppress(Problem):
         path = find_source(system, source_id).path
+    document: dict[str, Any] = {}
+    with contextlib.suppress(FileNotFoundError, ValueError):  # what is no source is replaced
         document = _document(path)
     document[source_id] = config
     _write(path, document)
@@ -226,22 +228,7 @@ def remove_source(system: System, source: Source) -> None:
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    put_file(path, orjson.dumps(document))
-
-
-def put_file(path: Path, raw: bytes) -> None:
-    """Write a file whole or not at all, readable by owner and group."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fchmod(file.fileno(), 0o640)
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_private(path, orjson.dumps(document), _MODE)
 
 
 # --- uploads --------------------------------------------------------------------------------------
@@ -251,7 +238,7 @@ def store_upload(system: System, name: str, raw: bytes) -> str:
     """Keep an uploaded file under `name`; returns the URL by which a source refers to it."""
     folder = system.settings.phonebook_uploads
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-    put_file(folder / name, raw)
+    write_private(folder / name, raw, _MODE)
     return f"file://{folder / name}"
 
 

@@ -6,9 +6,9 @@ the contacts that are there. Several processes may serve one PBX, so a run is cl
 """
 
 import contextlib
+import functools
 import hashlib
 import logging
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,12 +38,12 @@ log = logging.getLogger(__name__)
 
 TASK = "phonebook"
 TICK = 10.0
+CLEANING = 3600.0
 CLAIM_DIES = 600.0
 BUILT_IN_INTERVAL = 3600.0
 _PREFIX = "builtin:"
 _STATES = "nethvoice.phonebook.states"
 """Lock of the table of states: rows that come and go would deadlock in MariaDB."""
-_TICKS_BETWEEN_CLEANING = 360
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,12 @@ class State:
     skipped: int = 0
     last_error: str | None = None
 
+    @property
+    def failed(self) -> bool:
+        """True when the last run gave no contacts; rows that were left out are no failure."""
+        tried = self.tried or 0.0
+        return self.last_error is not None and (self.synced is None or self.synced < tried)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -72,6 +78,11 @@ class Outcome:
 def built_in_key(switch: str) -> str:
     """Under which name a built-in source is noted; file ids have no colon."""
     return _PREFIX + switch
+
+
+def name_of(key: str) -> str:
+    """How people call a source."""
+    return key.removeprefix(_PREFIX)
 
 
 def switches(system: System) -> dict[str, bool]:
@@ -129,6 +140,8 @@ def _built_in(system: System, key: str) -> Outcome:
 
 def _file(system: System, source_id: str) -> Outcome:
     source = find_source(system, source_id)
+    if not _fits(source):
+        raise SourceError("the source has the name of a built-in one")
     mapped = read_contacts(system, source) if source.enabled else Mapped([])
     with locked(system, source_id):
         try:
@@ -238,8 +251,8 @@ def report(system: System) -> Iterator[str]:
         if state.synced is not None:
             when = "synchronised " + time.strftime("%Y-%m-%d %H:%M", time.localtime(state.synced))
         error = f"; last error: {state.last_error}" if state.last_error else ""
-        name = key.removeprefix(_PREFIX)
-        yield f"{name}: {'on' if enabled else 'off'}, {state.contacts} contacts, {when}{error}"
+        on = "on" if enabled else "off"
+        yield f"{name_of(key)}: {on}, {state.contacts} contacts, {when}{error}"
 
 
 def due(
@@ -285,23 +298,27 @@ def run_due(system: System, *, only_wanted: bool = False) -> None:
             return
         for key in waiting:
             begun[key] = time.time()
-            if _claim(system, key):
+            if _claim(system, known.get(key, State(key))):
                 _attempt(system, key)
 
 
 def _fits(source: Source) -> bool:
-    return len(source.id) <= 80 and ":" not in source.id
+    """False for names in files written by hand that would be taken for another source's."""
+    taken = {sid.lower() for built_in in BUILT_IN.values() for sid in built_in.sids}
+    return len(source.id) <= 80 and ":" not in source.id and source.id.lower() not in taken
 
 
-def _claim(system: System, key: str) -> bool:
+def _claim(system: System, seen: State) -> bool:
+    """Claim a source, unless another process has it, or has had it since `seen` was read."""
     now = time.time()
     table = t.rest_phonebook_sources
     with system.database.write(_STATES) as connection:
-        insert_ignore(connection, table, [{"source": key}])
+        insert_ignore(connection, table, [{"source": seen.source}])
         free = or_(table.c.claimed.is_(None), table.c.claimed < now - CLAIM_DIES)
+        same = table.c.tried.is_not_distinct_from(seen.tried)
         result = connection.execute(
             update(table)
-            .where(table.c.source == key, free)
+            .where(table.c.source == seen.source, free, same)
             .values(claimed=now, claimed_by=system.tasks.owner[:128])
         )
     return result.rowcount == 1
@@ -330,34 +347,9 @@ def _release(system: System, key: str) -> None:
         )
 
 
-class Schedule:
-    """Runs what is due, in a thread of this process."""
-
-    def __init__(self, system: System, tick: float = TICK) -> None:
-        self._system = system
-        self._tick = tick
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="phonebook", daemon=True)
-
-    def start(self) -> None:
-        """Begin; nothing is done before the first tick is over."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the source that is being read."""
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(5.0)
-
-    def _run(self) -> None:
-        ticks = 0
-        while not self._stopping.wait(self._tick):
-            try:
-                run_due(self._system)
-                if ticks % _TICKS_BETWEEN_CLEANING == 0:
-                    drop_unused_uploads(self._system)
-            except Problem as problem:
-                log.warning("the phonebook's schedule waits: %s", problem.detail)
-            except Exception:
-                log.exception("the phonebook's schedule failed, trying again")
-            ticks += 1
+def attach(system: System) -> None:
+    """Have sources synchronised by interval, and uploads that nobody uses removed."""
+    system.every(TICK, "the phonebook", functools.partial(run_due, system))
+    system.every(
+        CLEANING, "the phonebook's uploads", functools.partial(drop_unused_uploads, system)
+    )

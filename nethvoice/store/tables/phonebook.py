@@ -50,6 +50,8 @@ phonebook = Table(
     *_contact_columns(),
     text_column("sid_imported", 255, None),
     Index("phonebook_sid_imported", "sid_imported"),
+    # An id is never given out again, or one contact in place of another would not be noticed.
+    sqlite_autoincrement=True,
     **OPTIONS,
 )
 
