@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from codegen import sdk
-from codegen.generation_document import Document, generation_document
+from codegen.generation_document import Document, generation_document, operations
 
 try:
-    from openapi_python_client import Config, Project
-    from openapi_python_client.config import ConfigFile, MetaType
+    from openapi_python_client import Project
+    from openapi_python_client.config import ClassOverride, Config, ConfigFile, MetaType
     from openapi_python_client.parser import GeneratorData
     from openapi_python_client.parser.errors import GeneratorError
-    from ruff.__main__ import find_ruff_bin
+    from openapi_python_client.strings import snake_case
+    from ruff import find_ruff_bin
 except ImportError as error:
     raise sdk.MissingTool(
-        f"the Python SDK is made with openapi-python-client, which is not installed ({error.name}): "
-        "pip install 'nethvoice[sdk]'"
+        f"the Python SDK is made with openapi-python-client, but there is no {error.name}: "
+        "install the extra 'sdk', pip install '.[sdk]' in the folder of NethVoice REST"
     ) from None
 
 HERE = Path(__file__).parent
@@ -54,6 +55,7 @@ def _build(document: Document, folder: Path) -> None:
         f"{_RUFF} check --select F401,I --fix-only {_STYLE} .",
         f"{_RUFF} format {_STYLE} .",
     ]
+    config.class_overrides |= _renamed_modules(document)
     data = GeneratorData.from_dict(generation_document(document), config=config)
     if isinstance(data, GeneratorError):
         raise sdk.GenerationFailed(f"{data.header}: {data.detail}")
@@ -68,9 +70,22 @@ def _build(document: Document, folder: Path) -> None:
         raise sdk.GenerationFailed(f"{first.header} {first.detail or ''}".strip())
 
 
+def _renamed_modules(document: Document) -> dict[str, ClassOverride]:
+    """Other module names for models that have a member of their own name.
+
+    The generator calls the new object like the module, so `gateway.gateway` would overwrite it.
+    """
+    schemas = document.get("components", {}).get("schemas", {})
+    return {
+        name: ClassOverride(module_name=f"{snake_case(name)}_model")
+        for name, schema in schemas.items()
+        if snake_case(name) in map(snake_case, schema.get("properties", {}))
+    }
+
+
 def _model_imports(data: GeneratorData) -> list[str]:
     """What the client class imports: all that the endpoint modules do, seen from where it is."""
-    found = {"from .models.task import Task", "from .models.credentials import Credentials"}
+    found = {"from .models import Credentials, Task"}  # what the class itself uses
     for collection in data.endpoint_collections_by_tag.values():
         for endpoint in collection.endpoints:
             found |= {line.replace("from ...", "from .") for line in endpoint.relative_imports}
@@ -79,7 +94,7 @@ def _model_imports(data: GeneratorData) -> list[str]:
 
 def _describer(document: Document) -> Any:
     bodies = {operation["operationId"]: sdk.body_description(document, operation)
-              for _, _, operation in sdk.operations(document)}  # fmt: skip
+              for _, _, operation in operations(document)}  # fmt: skip
 
     def described(endpoint: Any, parameter: Any) -> str:
         """What the document says about a parameter or the body."""
@@ -89,5 +104,3 @@ def _describer(document: Document) -> Any:
         return str(text.get_untrusted_value() if text else "")
 
     return described
-
-

@@ -37,7 +37,7 @@ def generate(document: Document, out: Path, cache: Path | None = None) -> None:
     `cache` holds the tools; without it `$XDG_CACHE_HOME/nethvoice`. Raises `sdk.MissingTool` and
     `sdk.GenerationFailed`.
     """
-    tools = _tools(cache or _default_cache())
+    tools = installed_tools(cache or _default_cache())
     with sdk.placed(out, marker="package.json") as folder, _workshop(tools) as place:
         _render(document, place)
         source = place / "document.json"
@@ -57,7 +57,7 @@ def _default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nethvoice"
 
 
-def _tools(cache: Path) -> Path:
+def installed_tools(cache: Path) -> Path:
     """The folder with the tools' `node_modules`, installed when it is not there yet."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
@@ -135,8 +135,9 @@ def _method(
     """What the template of the client class says about one operation."""
     name = operation["operationId"]
     body = operation.get("requestBody")
+    place = f'operations["{name}"]["parameters"]["path"]'
     values = [
-        {**one, "type": _type(one["schema"], f'operations["{name}"]["parameters"]["path"]["{one["name"]}"]')}
+        {**one, "type": _type(one["schema"], f'{place}["{one["name"]}"]')}
         for one in operation.get("parameters", [])
         if one["in"] == "path"
     ]
@@ -220,7 +221,7 @@ _SCALARS = {"string": "string", "integer": "number", "number": "number", "boolea
 
 
 def _comment(text: str, indent: int = 0) -> str:
-    """Text for inside a documentation comment: nothing in it ends the comment, lines are wrapped."""
+    """Text for inside a documentation comment: wrapped, and nothing in it ends the comment."""
     prefix = "\n" + " " * indent + " * "
     wrapped: list[str] = []
     for paragraph in text.replace("*/", "*\\/").strip().splitlines():
