@@ -18,6 +18,7 @@ from pydantic import SecretStr
 
 from codegen import sdk as clients
 from codegen import typescript
+from codegen.portable_document import portable_document
 from nethvoice import __version__, doctor, first_start, logs
 from nethvoice.document import document_text, load_document
 from nethvoice.ldap.run import LdapService
@@ -312,12 +313,16 @@ def spec() -> None:
 
 @spec.command("print")
 @click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml")
-def spec_print(form: str) -> None:
+@click.option("--portable", is_flag=True, help="For generators of languages without unions.")
+def spec_print(form: str, portable: bool) -> None:
     """Print the document."""
-    if form == "yaml":
-        click.echo(document_text(), nl=False)
+    document = portable_document(load_document()) if portable else load_document()
+    if form == "json":
+        click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    elif portable:
+        click.echo(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), nl=False)
     else:
-        click.echo(orjson.dumps(load_document(), option=orjson.OPT_INDENT_2))
+        click.echo(document_text(), nl=False)
 
 
 @spec.command("validate")

@@ -12,7 +12,7 @@ import pytest
 from codegen import sdk, typescript
 from tests.services.base import CACHE, cannot
 
-TOOLS = CACHE / "sdk-tools"
+TOOLS = CACHE / "nethvoice"
 FLOWS = Path(__file__).parent / "sdk"
 
 
