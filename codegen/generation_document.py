@@ -103,7 +103,8 @@ def _failing(operation: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _phrase(status: int) -> str:
-    return "".join(word.capitalize() for word in HTTPStatus(status).phrase.split())
+    phrase = HTTPStatus(status).phrase.replace("'", "")
+    return "".join(word.capitalize() for word in phrase.replace("-", " ").split())
 
 
 def resolve(document: Document, part: Mapping[str, Any]) -> dict[str, Any]:
