@@ -9,11 +9,12 @@ export NETHVOICE_HOST := $(or $(HOST),$(NETHVOICE_HOST))
 export NETHVOICE_PORT := $(or $(PORT),$(NETHVOICE_PORT))
 export NETHVOICE_DATA_DIR := $(or $(DATA_DIR),$(NETHVOICE_DATA_DIR))
 
-.PHONY: run install test services fuzz lint release-spec lock bench clean help
+.PHONY: run install test services fuzz lint release-spec lock sdk bench clean help
 
 help:
 	@echo "make run      set up and start the service on its embedded database"
 	@echo "make test     set up and run all tests"
+	@echo "make sdk      the Python and TypeScript clients, in build/sdk"
 	@echo "make bench    requests per second beside bare baselines"
 	@echo "make fuzz     100 valid and 100 wrong requests for each operation, or EXAMPLES=n"
 	@echo "make lint     style, types, imports, generated files"
@@ -58,6 +59,10 @@ lint: $(VENV)/.tested
 	$(BIN)/python -m codegen --check
 	$(BIN)/nethvoice spec validate
 	scripts/lint-spec
+
+sdk: $(VENV)/.tested
+	$(BIN)/nethvoice sdk python --out build/sdk/python
+	$(BIN)/nethvoice sdk typescript --out build/sdk/typescript
 
 bench: $(VENV)/.tested services
 	$(BIN)/python -m bench $(BENCH)

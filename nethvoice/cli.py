@@ -16,6 +16,9 @@ from openapi_spec_validator import validate as validate_document
 from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 from pydantic import SecretStr
 
+from codegen import sdk as clients
+from codegen import typescript
+from codegen.portable_document import portable_document
 from codegen.scaffold import ScaffoldError, scaffold
 from nethvoice import __version__, doctor, first_start, logs
 from nethvoice.document import document_text, dump_document
@@ -313,16 +316,19 @@ def spec() -> None:
 
 @spec.command("print")
 @click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml")
-def spec_print(form: str) -> None:
+@click.option("--portable", is_flag=True, help="For generators of languages without unions.")
+def spec_print(form: str, portable: bool) -> None:
     """Print the document as it is served, modules included."""
     settings = load_settings()
     document = served_document(settings)
+    if portable:
+        document = portable_document(document)
     if form == "json":
         click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
-    elif settings.modules_dir is None:
-        click.echo(document_text(), nl=False)  # with its comments
-    else:
+    elif portable or settings.modules_dir is not None:
         click.echo(dump_document(document), nl=False)
+    else:
+        click.echo(document_text(), nl=False)  # with its comments
 
 
 @spec.command("validate")
@@ -369,6 +375,57 @@ def scaffold_command(operation_id: str, root: Path) -> None:
         raise click.ClickException(str(error)) from None
     for path in written:
         click.echo(f"wrote {path}")
+
+
+# --- clients -------------------------------------------------------------------------------------
+
+
+@main.group()
+def sdk() -> None:
+    """Clients of the API in other languages, made from its document."""
+
+
+_OUT = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder to write to: a new one, or one that holds such a client.",
+)
+
+
+@contextmanager
+def _generation(out: Path) -> Iterator[None]:
+    """Says in one line what a generator lacks."""
+    try:
+        yield
+    except clients.MissingTool as error:
+        raise click.ClickException(str(error)) from None
+    except clients.GenerationFailed as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"wrote {out}")
+
+
+@sdk.command("python")
+@_OUT
+def sdk_python(out: Path) -> None:
+    """Write the Python client: a package with a synchronous and an asynchronous class."""
+    with _generation(out):
+        from codegen import python  # noqa: PLC0415 (its generator is an optional extra)
+
+        python.generate(served_document(load_settings()), out)
+
+
+@sdk.command("typescript")
+@_OUT
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder in which the npm tools are kept.",
+)
+def sdk_typescript(out: Path, cache: Path | None) -> None:
+    """Write the TypeScript client: a package for Node and browsers, compiled already."""
+    with _generation(out):
+        typescript.generate(served_document(load_settings()), out, cache)
 
 
 # --- helpers -------------------------------------------------------------------------------------

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.sdks import npm_tools, python_sdk, typescript_sdk
 from tests.services.asterisk import Asterisk
 from tests.services.mariadb import MariaDB
 from tests.services.postgresql import PostgreSQL
 from tests.services.slapd import Slapd
+
+__all__ = ["npm_tools", "python_sdk", "typescript_sdk"]
 
 
 @pytest.fixture(scope="session")

@@ -14,27 +14,17 @@ from nethvoice.cli import main
 from nethvoice.settings import Settings
 from tests.processes import Process, free_port
 from tests.services.base import cannot
+from tests.snippets import at_port, run_shell, snippets
 from tests.support import BASE, PASSWORD, SECRET, eventually, headers
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SNIPPET = re.compile(r"<!-- test: ([\w-]+) -->\n```\w+\n(.*?)```", re.DOTALL)
-SNIPPETS = dict(SNIPPET.findall(README))
+SNIPPETS = snippets("README.md")
 
 
 def run(snippet: str, folder: Path, port: int) -> str:
     """Run a shell snippet against the service at `port`; returns what it prints."""
-    text = snippet.replace("127.0.0.1:8080", f"127.0.0.1:{port}")
-    done = subprocess.run(
-        ["sh", "-eu", "-c", text],
-        check=False,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run_shell(at_port(snippet, port), folder)
 
 
 @pytest.fixture
@@ -95,9 +85,12 @@ def test_make_run(tmp_path: Path) -> None:
 
 
 def test_every_snippet_is_run() -> None:
-    tested = (ROOT / "tests/integration/test_readme.py").read_text(encoding="utf-8")
-    for name in SNIPPETS:
-        assert f'SNIPPETS["{name}"]' in tested, name
+    """On every page: a test module that reads the page uses each of its marked blocks."""
+    tests = [path.read_text(encoding="utf-8") for path in ROOT.glob("tests/**/test_*.py")]
+    for page in ["README.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))]:
+        readers = [text for text in tests if f'snippets("{page}")' in text]
+        for name in snippets(page):
+            assert any(f'["{name}"]' in text for text in readers), (page, name)
 
 
 def test_the_settings_table_is_complete() -> None:
@@ -114,7 +107,8 @@ def test_the_command_table_is_complete() -> None:
 
 
 def test_files_that_the_readme_names_exist() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        if "://" not in target:
-            assert (ROOT / target).exists(), target
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)[)#]", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), (page.name, target)
     assert "NETHVOICE_CONFIG" in (ROOT / "docs" / "nethvoice.service").read_text(encoding="utf-8")
