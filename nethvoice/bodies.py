@@ -989,6 +989,10 @@ class MacAddressRange(TypedDict):
     end: str
 
 
+WholeNumber = int
+"""An integer that every reader of JSON keeps exact (RFC 7493)."""
+
+
 ExtensionNumber = str | int
 """Number of an extension, as text or as an integer; handled as text."""
 

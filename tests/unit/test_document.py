@@ -111,6 +111,32 @@ def test_bodies_are_declared_alike(path: str, method: str, operation: dict[str, 
         assert content[FORM]["schema"] == schema
 
 
+def test_integers_that_are_sent_have_bounds() -> None:
+    """Beyond 64 bits a number is no integer any more when it has been read."""
+    seen: set[str] = set()
+
+    def look(schema: dict[str, Any], where: str) -> None:
+        if schema.get("$ref", where) in seen:
+            return
+        seen.add(schema.get("$ref", where))
+        found = SCHEMAS.resolve(schema)
+        if found.get("type") == "integer":
+            assert "enum" in found or {"minimum", "maximum"} <= set(found), where
+        for name, member in found.get("properties", {}).items():
+            look(member, f"{where}.{name}")
+        for word in ("oneOf", "anyOf", "allOf"):
+            for number, part in enumerate(found.get(word, ())):
+                look(part, f"{where}/{word}/{number}")
+        if "items" in found:
+            look(found["items"], f"{where}[]")
+
+    for _, _, operation in operations():
+        for media in operation.get("requestBody", {}).get("content", {}).values():
+            look(media["schema"], operation["operationId"])
+        for parameter in operation.get("parameters", []):
+            look(parameter["schema"], f"{operation['operationId']}.{parameter['name']}")
+
+
 def test_links_lead_somewhere() -> None:
     known = {
         operation["operationId"]: {p["name"] for p in operation.get("parameters", [])}
