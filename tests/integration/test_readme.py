@@ -7,6 +7,7 @@ import subprocess
 from functools import partial
 from pathlib import Path
 
+import click
 import httpx
 import pytest
 
@@ -103,7 +104,7 @@ def test_the_settings_table_is_complete() -> None:
 def test_the_command_table_is_complete() -> None:
     table = README.split("## Command line")[1].split("\n## ")[0]
     named = set(re.findall(r"`nethvoice ([\w-]+)", table))
-    assert named == set(main.commands)
+    assert named == set(main.list_commands(click.Context(main)))
 
 
 def test_files_that_the_readme_names_exist() -> None:

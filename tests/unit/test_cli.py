@@ -4,6 +4,7 @@ import json
 import stat
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -123,3 +124,11 @@ def test_init_loads_dial_patterns_and_tells_of_a_malformed_file(cli: Cli) -> Non
     result = cli("init", code=1)
     assert "outbound_locales.yaml: it, national" in result.output
     assert "Traceback" not in result.output
+
+
+def test_every_command_loads_and_says_what_it_does(cli: Cli) -> None:
+    listed = cli("--help").output
+    for name in main.list_commands(click.Context(main)):
+        assert f"  {name} " in listed
+        assert "Usage:" in cli(name, "--help").output
+    assert "No such command" in cli("fly", code=2).output

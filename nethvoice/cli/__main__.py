@@ -1,0 +1,5 @@
+"""`python -m nethvoice.cli`."""
+
+from nethvoice.cli import main
+
+main()
