@@ -23,6 +23,9 @@ def portable_document(document: Document) -> dict[str, Any]:
         _collect(operation.get("requestBody", {}), schemas, sent)
     for name, schema in schemas.items():
         schemas[name] = _without_unions(schema, only_sent=name in sent - answered)
+    lists = {name: one for name, one in schemas.items() if one.get("type") == "array"}
+    for schema in schemas.values():
+        _write_out(schema, lists)
     for _, _, operation in operations(derived):
         operation["responses"] = _without_unions(operation["responses"], only_sent=False)
         if "requestBody" in operation:
@@ -61,6 +64,14 @@ def _without_unions(part: Any, *, only_sent: bool) -> Any:
         first = _without_unions(choices[0], only_sent=True)
         return first if "$ref" in first else {**first, **described}
     return {key: _without_unions(value, only_sent=only_sent) for key, value in part.items()}
+
+
+def _write_out(schema: Mapping[str, Any], lists: Mapping[str, Any]) -> None:
+    """Lists that have a name are written out where they are members: openapi-generator warns."""
+    members = schema.get("properties", {})
+    for key, member in members.items():
+        name = str(member.get("$ref", "")).rpartition("/")[2]
+        members[key] = lists.get(name, member)
 
 
 def _name_the_file(body: Mapping[str, Any], schemas: dict[str, Any]) -> None:

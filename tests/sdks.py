@@ -82,8 +82,9 @@ def typescript_sdk(tmp_path_factory: pytest.TempPathFactory, npm_tools: Path) ->
         app = folder / "app"
         app.mkdir()
         (app / "package.json").write_text('{"private": true, "type": "module"}', encoding="utf-8")
-        npm = ["npm", "install", "--install-links", "--prefer-offline", "--no-audit", "--no-fund"]
-        run([*npm, "../sdk"], cwd=app)
+        package = run(["npm", "pack", "--silent", "../sdk"], cwd=app).strip()
+        npm = ["npm", "install", "--prefer-offline", "--no-audit", "--no-fund"]
+        run([*npm, f"./{package}"], cwd=app)
 
     return once(tmp_path_factory, "typescript-sdk", make)
 

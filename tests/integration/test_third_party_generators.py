@@ -16,15 +16,13 @@ from tests.sdks import run
 DOCUMENT = Path(__file__).parents[2] / "openapi/nethvoice.yaml"
 TOOL = Path(sys.executable).parent / "openapi-generator-cli"
 
-# Said once in a run about any array of plain values, which has no name to get.
-UNNAMED = "ModelUtils - Failed to get the schema name: null"
-
 
 def test_datamodel_code_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its pydantic models import, and hold the document's own examples."""
     command = [sys.executable, "-m", "datamodel_code_generator", "--input", DOCUMENT]
     command += ["--input-file-type", "openapi", "--output", tmp_path / "generated_models.py"]
     command += ["--output-model-type", "pydantic_v2.BaseModel", "--formatters", "builtin"]
+    command += ["--strict-nullable"]
     run(command, cwd=tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     models = importlib.import_module("generated_models")
@@ -64,5 +62,5 @@ def test_openapi_generator(language: str, client: str, tmp_path: Path) -> None:
     printed = said("generate", "-i", source, "-g", language, "-o", tmp_path / "out")
     lines = printed.splitlines()
     warnings = [line for line in lines if " WARN " in line or " ERROR " in line]
-    assert [line for line in warnings if UNNAMED not in line] == []
+    assert warnings == []
     assert (tmp_path / "out" / client).exists()
