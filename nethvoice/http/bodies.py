@@ -218,6 +218,8 @@ def _nest(pairs: list[tuple[str, str]]) -> dict[str, Any]:
     """PHP's bracket notation as nested data: `a[0][type]=pp` is `{"a": {"0": {"type": "pp"}}}`."""
     data: dict[str, Any] = {}
     for name, value in pairs:
+        if not name:
+            raise bad_request("a form field has no name")
         match = _KEY.fullmatch(name)
         if match is None:
             continue

@@ -97,6 +97,11 @@ def test_forms_in_all_variants(service: Service) -> None:
     assert service.call("POST", "/mainextensions", data=with_junk).status_code == 201
 
 
+def test_a_form_field_without_a_name(service: Service) -> None:
+    more = {"content": b"=null", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
+    service.refused("POST", "/outboundroutes", 400, **more)
+
+
 def test_files_are_taken_only_where_they_belong(service: Service) -> None:
     files = {"username": ("a.txt", b"ada")}
     service.refused("POST", "/mainextensions", 400, files=files)
