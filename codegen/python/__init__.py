@@ -77,7 +77,7 @@ def _renamed_modules(document: Document) -> dict[str, ClassOverride]:
     """
     schemas = document.get("components", {}).get("schemas", {})
     return {
-        name: ClassOverride(module_name=f"{snake_case(name)}_model")
+        name: ClassOverride(module_name=f"{snake_case(name)}_")
         for name, schema in schemas.items()
         if snake_case(name) in map(snake_case, schema.get("properties", {}))
     }
