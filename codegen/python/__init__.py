@@ -76,11 +76,16 @@ def _renamed_modules(document: Document) -> dict[str, ClassOverride]:
     The generator calls the new object like the module, so `gateway.gateway` would overwrite it.
     """
     schemas = document.get("components", {}).get("schemas", {})
-    return {
-        name: ClassOverride(module_name=f"{snake_case(name)}_model")
-        for name, schema in schemas.items()
-        if snake_case(name) in map(snake_case, schema.get("properties", {}))
-    }
+    taken = {snake_case(name) for name in schemas}
+    renamed: dict[str, ClassOverride] = {}
+    for name, schema in schemas.items():
+        module = snake_case(name)
+        if module in map(snake_case, schema.get("properties", {})):
+            while module in taken:
+                module += "_object"
+            taken.add(module)
+            renamed[name] = ClassOverride(module_name=module)
+    return renamed
 
 
 def _model_imports(data: GeneratorData) -> list[str]:

@@ -1,4 +1,4 @@
-"""From the first person to the last route with the Python SDK, as an integrator would write it.
+"""From the first person to a gateway with the Python SDK, as an integrator would write it.
 
 Run by tests/integration/test_sdk_python.py with the interpreter that has the SDK, and checked by
 `mypy --strict`. A new area is one more function in STEPS.
@@ -10,6 +10,8 @@ import sys
 
 from nethvoice_sdk import AsyncClient, Client, Conflict, NotFound, Refused, WrongCredentials
 from nethvoice_sdk.models import (
+    GatewayToSave,
+    IsdnPortToSave,
     MainExtensionAssignment,
     MainExtensionReference,
     NewInboundRoute,
@@ -115,6 +117,26 @@ def routes(api: Client) -> None:
     assert [one.trunkid for one in outbound[0].trunks] == [trunk.trunkid]
 
 
+def gateways(api: Client) -> None:
+    before = api.count_trunks()
+    wanted = GatewayToSave(
+        name="Sdk gateway",
+        mac="00:A0:BA:0B:1C:DA",
+        model="17",
+        ipv4_new="192.168.1.250",
+        gateway="192.168.1.254",
+        netmask_green="255.255.255.0",
+        ipv4_green="192.168.1.1",
+        trunks_isdn=[IsdnPortToSave(type_="pp"), IsdnPortToSave(type_="pmp")],
+    )
+    saved = api.save_gateway(wanted)
+    assert saved.status
+    assert api.count_trunks() == before + 2
+    assert api.download_gateway_configuration_by_mac("Sdk gateway", "00:A0:BA:0B:1C:DA")
+    assert api.delete_gateway(saved.id).status
+    assert api.count_trunks() == before
+
+
 def applied(api: Client) -> None:
     assert api.apply_task is not None
     task = api.wait_until_applied(timeout=60)
@@ -138,7 +160,7 @@ async def concurrently(api: AsyncClient) -> None:
     assert task is not None
 
 
-STEPS = (people, failures, device_numbers, trunks, routes, applied)
+STEPS = (people, failures, device_numbers, trunks, routes, gateways, applied)
 
 
 def main(base_url: str, user: str, password: str) -> None:

@@ -1,4 +1,4 @@
-// From the first person to the last route with the TypeScript SDK, as an integrator would write it.
+// From the first person to a gateway with the TypeScript SDK, as an integrator would write it.
 //
 // Compiled with `tsc --strict` and run by tests/integration/test_sdk_typescript.py. A new area is one
 // more function in STEPS.
@@ -97,12 +97,32 @@ async function routes(api: Client): Promise<void> {
   same(outbound.map((route) => [route.name, route.trunks[0]?.trunkid]), [["national_it", trunkid]]);
 }
 
+async function gateways(api: Client): Promise<void> {
+  const before = await api.count_trunks();
+  const saved = await api.save_gateway({
+    name: "Sdk gateway",
+    mac: "00:A0:BA:0B:1C:DA",
+    model: "17",
+    ipv4_new: "192.168.1.250",
+    gateway: "192.168.1.254",
+    netmask_green: "255.255.255.0",
+    ipv4_green: "192.168.1.1",
+    trunks_isdn: [{ type: "pp" }, { type: "pmp" }],
+  });
+  same(saved.status, true);
+  same(await api.count_trunks(), before + 2);
+  const file = await api.download_gateway_configuration_by_mac("Sdk gateway", "00:A0:BA:0B:1C:DA");
+  same(file.length > 100, true);
+  same((await api.delete_gateway(saved.id)).status, true);
+  same(await api.count_trunks(), before);
+}
+
 async function applied(api: Client): Promise<void> {
   same(api.apply_task === undefined, false);
   same((await api.wait_until_applied(60_000))?.progress, 100);
 }
 
-const STEPS = [people, failures, device_numbers, trunks, routes, applied];
+const STEPS = [people, failures, device_numbers, trunks, routes, gateways, applied];
 
 const [, , baseUrl = "", user = "", password = ""] = process.argv;
 const api = new Client({ baseUrl, user, password });
