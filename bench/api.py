@@ -317,6 +317,7 @@ def main() -> None:
             DATA_DIR=settings.data_dir,
             DATABASE_URL=settings.sql_url,
             LOG_LEVEL="WARNING",
+            CHECK_ANSWERS="false",
             RELOAD_INTERVAL=10,  # as beside FreePBX
         )
         rows = []

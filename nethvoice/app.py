@@ -21,12 +21,8 @@ from nethvoice.system import System
 from provisioning import connectivity
 
 
-def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIApp:
-    """The application. The system starts with the server and stops with it.
-
-    `validate_responses` turns every answer that the document does not allow into a 500; tests use
-    it.
-    """
+def create_app(settings: Settings) -> ASGIApp:
+    """The application. The system starts with the server and stops with it."""
     system = System(settings)
     phone_reboots.attach(system)
     if settings.phonebook_schedule:
@@ -50,7 +46,7 @@ def create_app(settings: Settings, *, validate_responses: bool = False) -> ASGIA
         uploads=settings.data_dir / "uploading",
         threads=settings.threads,
         trusted_proxies=settings.trusted_proxies,
-        validate_responses=validate_responses,
+        validate_responses=settings.check_answers,
         root_routes={
             "/health": RootRoute(lambda: health(system), public=True),
             connectivity.PING_PATH: RootRoute(lambda: _ping(system), public=True),

@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     modules_dir: Path | None = Field(None, description="Folder of modules, see docs/modules.md")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
+    check_answers: bool = Field(
+        False, description="Answer 500 where the document does not allow an answer; for tests"
+    )
 
     secret: SecretStr | None = Field(
         None,

@@ -25,7 +25,8 @@ class Process:
     def __init__(self, log: Path, **settings: object) -> None:
         self.port = free_port()
         self._log = log
-        self._settings = {"SECRET": SECRET, "ADMIN_PASSWORD": PASSWORD, **settings}
+        usual = {"SECRET": SECRET, "ADMIN_PASSWORD": PASSWORD, "CHECK_ANSWERS": "true"}
+        self._settings = {**usual, **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Process":
