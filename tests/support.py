@@ -219,7 +219,7 @@ class Service:
                  "ampusers")  # fmt: skip
 
         def note(_c: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            by_itself = threading.current_thread().name.startswith(("upkeep", "periodic"))
+            by_itself = threading.current_thread().name.startswith(("upkeep", "periodic", "apply"))
             if not by_itself and not any(word in statement for word in noise):
                 seen.append(statement)
 

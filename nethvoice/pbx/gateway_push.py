@@ -86,15 +86,17 @@ async def push_gateway(system: System, name: str, mac: str | None) -> None:
         except Exception as failure:
             failures.append(failure)
             raise
-        finally:
-            with contextlib.suppress(RuntimeError):  # the service has stopped meanwhile
-                loop.call_soon_threadsafe(done.set)
+
+    def ended() -> None:
+        with contextlib.suppress(RuntimeError):  # the service has stopped meanwhile
+            loop.call_soon_threadsafe(done.set)
 
     task = await asyncio.to_thread(
         system.tasks.start,
         task_kind(plan.gateway_id),
         work,
         busy=f"a push to {name} is running already",
+        on_end=ended,
     )
     request = current_request.get()
     if request is not None:

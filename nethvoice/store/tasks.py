@@ -122,6 +122,7 @@ def _iso(moment: float) -> str:
 
 
 Work = Callable[[Report], None]
+OnEnd = Callable[[], object]
 
 
 def new_task_id() -> str:
@@ -138,17 +139,20 @@ class TaskEngine:
         self._guard = threading.Lock()
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{_process_start(os.getpid())}"
 
-    def start(self, kind: str, work: Work, *, busy: str | None = None) -> str:
+    def start(
+        self, kind: str, work: Work, *, busy: str | None = None, on_end: OnEnd | None = None
+    ) -> str:
         """Run `work` in a thread; returns the task's id. The row exists when this returns.
 
-        With `busy`, a second task of this kind is refused with 409 and that text.
+        With `busy`, a second task of this kind is refused with 409 and that text. `on_end` is
+        called by the thread when the end of the task is stored.
         """
         task_id = new_task_id()
         with self._database.write(lock=f"nethvoice.task.{kind}") as connection:
             if busy is not None and self._running(connection, kind) is not None:
                 raise Problem(409, "Conflict", busy)
             self.insert(connection, task_id, kind, state="running", owner=self.owner)
-        self._spawn(task_id, kind, work)
+        self._spawn(task_id, kind, work, on_end)
         return task_id
 
     def start_or_join(self, kind: str, work: Work) -> str:
@@ -280,11 +284,15 @@ class TaskEngine:
             where = rest_tasks.c.owner == self.owner
             Report(self._database, where).end("the service was stopped")
 
-    def _spawn(self, task_id: str, kind: str, work: Work) -> None:
+    def _spawn(self, task_id: str, kind: str, work: Work, on_end: OnEnd | None = None) -> None:
         report = Report(self._database, rest_tasks.c.id == task_id)
-        thread = threading.Thread(
-            target=self._run, args=(task_id, kind, work, report), name=f"task-{kind}", daemon=True
-        )
+
+        def run() -> None:
+            self._run(task_id, kind, work, report)
+            if on_end is not None:
+                on_end()
+
+        thread = threading.Thread(target=run, name=f"task-{kind}", daemon=True)
         with self._guard:
             self._threads.add(thread)
         thread.start()

@@ -100,7 +100,12 @@ class Modules:
         self.code.write_text(
             "".join(
                 f"def {name}(*, system):\n    return None\n"
-                for name in ("list_speed_dials", "repair_speed_dials", "delete_speed_dial")
+                for name in (
+                    "list_speed_dials",
+                    "set_speed_dial",
+                    "repair_speed_dials",
+                    "delete_speed_dial",
+                )
             ),
             encoding="utf-8",
         )
