@@ -310,7 +310,6 @@ def test_states(service: Service) -> None:
     service.person("bob", "200")
     service.settle()  # a reload would drop what is added by hand
     if service.asterisk is not None:
-        service.settle()  # a reload takes away what was added by hand
         service.asterisk.cli("dialplan add extension 200,hint,Custom:bob into ext-local")
         service.asterisk.cli("dialplan add extension 201,hint,Custom:other into elsewhere")
         service.asterisk.cli("devstate change Custom:bob RINGING")
