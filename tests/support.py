@@ -57,7 +57,8 @@ class LiveServer:
     """The application under uvicorn in a thread of this process, on a free loopback port."""
 
     def __init__(self, settings: Settings) -> None:
-        app = create_app(settings.model_copy(update={"check_answers": True}))
+        settings.check_answers = True
+        app = create_app(settings)
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]

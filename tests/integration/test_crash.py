@@ -17,7 +17,7 @@ from tests.processes import Process
 from tests.support import eventually
 
 KILLS = 12
-PEOPLE = 240
+PEOPLE = 400
 
 
 @pytest.mark.timeout(900)
