@@ -39,6 +39,9 @@ OUTSIDE = {
 """Operations that cannot do without another host or a device, and say so with 502, 503 or 504."""
 
 
+FORM = "application/x-www-form-urlencoded"
+
+
 def is_isolated() -> bool:
     """True where no request can leave this machine."""
     return [name for _, name in socket.if_nameindex()] == ["lo"]
@@ -131,7 +134,7 @@ def valid_is_not_malformed(_ctx: CheckContext, response: Response, case: Case) -
         meta is not None
         and meta.generation.mode.is_positive
         and response.status_code == 400
-        and case.media_type != "application/x-www-form-urlencoded"
+        and case.media_type != FORM
         and "pointer" in response.json()
     ):
         raise Failure(
@@ -141,12 +144,19 @@ def valid_is_not_malformed(_ctx: CheckContext, response: Response, case: Case) -
         )
 
 
+def wrong_is_refused(ctx: CheckContext, response: Response, case: Case) -> None:
+    """What does not fit the schemas is refused. In a form everything is text, so that a number sent
+    in place of a text is right when it arrives: bodies of wrong types are judged as JSON only."""
+    if case.media_type != FORM:
+        built_in.negative_data_rejection(ctx, response, case)
+
+
 CHECKS: list[Callable[..., Any]] = [
     no_fault,
     built_in.status_code_conformance,
     built_in.content_type_conformance,
     built_in.response_schema_conformance,
     built_in.response_headers_conformance,
-    built_in.negative_data_rejection,
+    wrong_is_refused,
     valid_is_not_malformed,
 ]
