@@ -145,7 +145,7 @@ class TaskEngine:
         """Run `work` in a thread; returns the task's id. The row exists when this returns.
 
         With `busy`, a second task of this kind is refused with 409 and that text. `on_end` is
-        called by the thread when the end of the task is stored.
+        called by the thread, whatever happens, when the end of the task is stored or cannot be.
         """
         task_id = new_task_id()
         with self._database.write(lock=f"nethvoice.task.{kind}") as connection:
@@ -288,9 +288,11 @@ class TaskEngine:
         report = Report(self._database, rest_tasks.c.id == task_id)
 
         def run() -> None:
-            self._run(task_id, kind, work, report)
-            if on_end is not None:
-                on_end()
+            try:
+                self._run(task_id, kind, work, report)
+            finally:
+                if on_end is not None:
+                    on_end()
 
         thread = threading.Thread(target=run, name=f"task-{kind}", daemon=True)
         with self._guard:

@@ -72,6 +72,33 @@ def test_failures_are_told(database: Database, error: Exception, text: str) -> N
     assert task.phases[-1]["state"] == "failed"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("error", [None, RuntimeError("broken"), SystemExit()])
+def test_who_waits_for_the_end_is_told(database: Database, error: BaseException | None) -> None:
+    """Even of a thread that ends as none should: whoever waits must not wait forever."""
+    engine = TaskEngine(database)
+    ended = threading.Event()
+
+    def work(_report: Report) -> None:
+        if error is not None:
+            raise error
+
+    engine.start("push", work, on_end=ended.set)
+    assert ended.wait(20)
+
+
+def test_the_end_is_told_when_it_cannot_be_stored(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_report: Report, _error: str | None) -> None:
+        raise OSError("the database is away")
+
+    monkeypatch.setattr(Report, "end", away)
+    ended = threading.Event()
+    TaskEngine(database).start("push", lambda _report: None, on_end=ended.set)
+    assert ended.wait(20)
+
+
 def test_one_at_a_time(database: Database) -> None:
     engine, other = TaskEngine(database), TaskEngine(database)
     go_on = threading.Event()
