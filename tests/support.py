@@ -54,7 +54,11 @@ def eventually(check: Callable[[], Any], seconds: float = 15.0) -> Any:
 
 
 class LiveServer:
-    """The application under uvicorn in a thread of this process, on a free loopback port."""
+    """The application under uvicorn in a thread of this process, on a free loopback port.
+
+    It works with these very settings, so that a test can change one while it runs, and holds its
+    answers against the document.
+    """
 
     def __init__(self, settings: Settings) -> None:
         settings.check_answers = True
