@@ -2,7 +2,7 @@
 
 from nethvoice import bodies
 from nethvoice.answers import RawJson
-from nethvoice.pbx import extension_list, main_extensions, people
+from nethvoice.pbx import extension_list, main_extensions, people_list
 from nethvoice.pbx.extension_list import MAIN_OR_VIRTUAL
 from nethvoice.pbx.values import number_text
 from nethvoice.system import System
@@ -21,7 +21,7 @@ def get_main_extension(*, extension: str, system: System) -> RawJson:
 def get_user_limits(*, system: System) -> bodies.UserLimits:
     """There is no limit; clients learn how many people have an extension."""
     return {
-        "configured": people.count_configured(system),
+        "configured": people_list.count_configured(system),
         "limit": False,
         "configurable": False,
     }

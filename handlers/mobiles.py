@@ -1,13 +1,14 @@
 """Mobile numbers of people."""
 
 from nethvoice import bodies
+from nethvoice.answers import RawJson
 from nethvoice.pbx import mobiles
 from nethvoice.system import System
 
 
-def list_mobiles(*, system: System) -> list[dict[str, str | None]]:
+def list_mobiles(*, system: System) -> RawJson:
     """Everybody's number."""
-    return mobiles.list_mobiles(system)
+    return RawJson(mobiles.list_mobiles(system))
 
 
 def get_mobile(*, username: str, system: System) -> str:

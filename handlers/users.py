@@ -2,34 +2,34 @@
 
 from nethvoice import bodies
 from nethvoice.answers import RawJson
-from nethvoice.pbx import directories, passwords, people, reports
+from nethvoice.pbx import directories, passwords, people_list, reports
 from nethvoice.system import System
 
 
 def list_users(*, system: System) -> RawJson:
     """Everybody."""
-    return RawJson(people.list_people(system))
+    return RawJson(people_list.list_people(system))
 
 
 def list_all_users(*, system: System) -> RawJson:
     """Everybody, under the older path."""
-    return RawJson(people.list_people(system))
+    return RawJson(people_list.list_people(system))
 
 
 def list_users_and_sync(*, system: System) -> RawJson:
     """Everybody as they are now, while the directory is synchronised."""
     directories.start_sync_unasked(system)
-    return RawJson(people.list_people(system))
+    return RawJson(people_list.list_people(system))
 
 
 def list_configured_users(*, system: System) -> RawJson:
     """Those who have a main extension."""
-    return RawJson(people.list_people(system, configured_only=True))
+    return RawJson(people_list.list_people(system, configured_only=True))
 
 
 def count_users(*, system: System) -> int:
     """How many there are."""
-    return people.count_people(system)
+    return people_list.count_people(system)
 
 
 def get_user_sync_state(*, system: System) -> bool:
@@ -49,12 +49,12 @@ def create_user(*, body: bodies.NewUser, system: System) -> None:
 
 def get_user(*, username: str, system: System) -> RawJson:
     """One person."""
-    return RawJson(people.get_person(system, username))
+    return RawJson(people_list.get_person(system, username))
 
 
 def get_user_password(*, username: str, system: System) -> bodies.StoredPassword:
     """The password in clear."""
-    return {"result": people.stored_password(system, username)}
+    return {"result": people_list.stored_password(system, username)}
 
 
 def set_user_password(*, username: str, body: bodies.NewPassword, system: System) -> None:

@@ -1,6 +1,7 @@
 """The ASGI application: the document bound to its handlers, around one `System` per process."""
 
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,6 +20,9 @@ from nethvoice.security import Authenticator
 from nethvoice.settings import Settings, load_settings
 from nethvoice.system import System
 from provisioning import connectivity
+
+_GARBAGE_THRESHOLD = 10_000
+"""New objects before Python looks for garbage; its own 700 are few for lists of thousands."""
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -70,4 +74,10 @@ def create() -> ASGIApp:
     """What server processes call: settings from the environment, logging set up."""
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
-    return create_app(settings)
+    app = create_app(settings)
+    # What is there now stays: looking through it again whenever a long list is made costs more
+    # than the list.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
+    return app

@@ -45,7 +45,7 @@ class System:
         locks = settings.run_folder
         self.database = Database(settings.sql_url, locks, connections=settings.threads + 8)
         self.ami = _ami(settings)
-        self.astdb: AstDB = AmiAstDB(self.ami) if self.ami else EmbeddedAstDB(self.database.engine)
+        self.astdb: AstDB = AmiAstDB(self.ami) if self.ami else EmbeddedAstDB(self.database)
         self.mailboxes = MailboxFiles(settings.voicemail_conf, settings.voicemail_spool)
         self.device_files = DeviceFiles(settings.tftp_folder)
         self.cti_database = self._other_database(settings.cti_database_url)
@@ -98,11 +98,9 @@ class System:
 
     # --- changes ------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> contextlib.AbstractContextManager[Connection]:
         """A connection for reading."""
-        with self.database.read() as connection:
-            yield connection
+        return self.database.read()
 
     @contextlib.contextmanager
     def change(

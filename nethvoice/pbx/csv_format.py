@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from nethvoice.pbx.people import visible
+from nethvoice.pbx.people import VISIBLE, portal
 from nethvoice.problems import unprocessable
 from nethvoice.store import tables as t
 from nethvoice.store.mailboxes import CONTEXT
@@ -133,7 +133,7 @@ def export(system: System) -> str:
                 t.rest_users, t.rest_users.c.user_id == t.userman_users.c.id
             ).outerjoin(t.rest_cti_profiles, t.rest_cti_profiles.c.id == t.rest_users.c.profile_id)
         )
-        .where(visible(system))
+        .where(VISIBLE)
         .order_by(t.userman_users.c.username)
     )
     memberships = (
@@ -146,7 +146,7 @@ def export(system: System) -> str:
     )
     groups: dict[int, list[str]] = defaultdict(list)
     with system.read() as connection:
-        rows = connection.execute(people).all()
+        rows = connection.execute(people, portal(system)).all()
         for user_id, name in connection.execute(memberships):
             groups[user_id].append(name)
         webrtc = set(connection.scalars(browsers))

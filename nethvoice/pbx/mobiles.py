@@ -2,11 +2,13 @@
 
 import re
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from nethvoice.pbx.people import find_person, require_person, set_rest_user
 from nethvoice.problems import not_found, unprocessable
-from nethvoice.store.rows import text_row
+from nethvoice.store.packed import Packed
+from nethvoice.store.prepared import Prepared
+from nethvoice.store.rows import json_row
 from nethvoice.store.tables import rest_users, userman_users
 from nethvoice.store.unit import Unit
 from nethvoice.system import System
@@ -28,27 +30,31 @@ def normalise_number(number: str | None) -> str | None:
     return digits or None
 
 
-def list_mobiles(system: System) -> list[dict[str, str | None]]:
-    """Everybody whose mobile, password or profile was ever stored, with the mobile or null."""
-    query = (
-        select(rest_users.c.mobile, userman_users.c.username)
-        .join(userman_users, userman_users.c.id == rest_users.c.user_id)
-        .order_by(userman_users.c.username)
-    )
+_MOBILES = Packed(
+    select(
+        json_row([("mobile", rest_users.c.mobile), ("username", userman_users.c.username)])
+    ).join_from(rest_users, userman_users, userman_users.c.id == rest_users.c.user_id),
+    userman_users.c.username,
+    userman_users.c.id,
+)
+
+
+def list_mobiles(system: System) -> bytes:
+    """The JSON array of everybody whose mobile, password or profile was ever stored."""
     with system.read() as connection:
-        return [text_row(row._mapping) for row in connection.execute(query)]
+        return f"[{_MOBILES.joined(connection)}]".encode()
 
 
 def get_mobile(system: System, username: str) -> str:
     """The number of a person. Raises Problem 404 when there is none."""
     with system.read() as connection:
         person = find_person(connection, username)
-        number = person and connection.scalar(
-            select(rest_users.c.mobile).where(rest_users.c.user_id == person.id)
-        )
-    if not number or number == "0":
+    if person is None or not person.mobile or person.mobile == "0":
         raise not_found("no mobile number is stored for this user")
-    return str(number)
+    return person.mobile
+
+
+_MOBILE = Prepared(select(rest_users.c.mobile).where(rest_users.c.user_id == bindparam("user")))
 
 
 def set_mobile(system: System, username: str, number: str | None) -> None:
@@ -63,9 +69,7 @@ def set_mobile(system: System, username: str, number: str | None) -> None:
 def store_mobile(unit: Unit, user_id: int, digits: str | None) -> bool:
     """As `set_mobile` for a number in its stored form, inside a unit; True when it changed."""
     if digits is None:
-        stored = unit.conn.scalar(
-            select(rest_users.c.mobile).where(rest_users.c.user_id == user_id)
-        )
+        stored = _MOBILE.scalar(unit.conn, {"user": user_id})
         if stored is None:
             return False
     return set_rest_user(unit, user_id, mobile=digits)

@@ -18,6 +18,7 @@ from sqlalchemy import (
 
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
+from nethvoice.store.prepared import Prepared
 from nethvoice.store.rows import json_row, live_columns
 from nethvoice.system import System
 
@@ -26,10 +27,13 @@ _TEXTS_WITH_SECRETS = ("register", "peerdetails", "userconfig")
 """What FreePBX keeps of a trunk's chan_sip form, whole lines with the secret in them."""
 
 
+_COUNT = Prepared(select(func.count(distinct(t.trunks.c.trunkid))))
+
+
 def count_trunks(system: System) -> int:
     """Number of trunks of all technologies, disabled ones included."""
     with system.read() as connection:
-        return connection.scalar(select(func.count(distinct(t.trunks.c.trunkid)))) or 0
+        return int(_COUNT.scalar(connection))
 
 
 def list_trunks(system: System, technology: str | None = None) -> bytes:

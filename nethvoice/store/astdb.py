@@ -17,11 +17,15 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine, Insert, delete, or_, select
+import orjson
+from sqlalchemy import ColumnElement, Connection, Insert, bindparam, delete, or_, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from nethvoice.store.ami import AmiClient, AmiRefused, AmiUnavailable, Fields
+from nethvoice.store.database import Database
 from nethvoice.store.outbox import TargetDown
+from nethvoice.store.packed import json_objectagg
+from nethvoice.store.prepared import Prepared
 from nethvoice.store.tables import rest_astdb
 
 AstdbOperation = list[Any]
@@ -55,8 +59,11 @@ class AstDB(Protocol):
     def get(self, family: str, key: str) -> str | None:
         """The value, None when there is no such key. Letter case matters."""
 
-    def tree(self, family: str) -> dict[str, str]:
-        """All values of exactly this family, by key relative to it (`200/cidname`)."""
+    def tree(self, family: str, branch: str | None = None) -> dict[str, str]:
+        """All values of exactly this family, by key relative to it (`200/cidname`).
+
+        With a `branch` such as `200`, only those below it; the keys are the same.
+        """
 
     def apply(
         self, operations: Sequence[AstdbOperation], connection: Connection | None = None
@@ -138,6 +145,13 @@ def _path(family: str, key: str) -> str:
     return path
 
 
+def _prefixes(family: str, branch: str | None) -> tuple[int, str]:
+    """The length of `/family/`, and what the paths of the branch begin with."""
+    start = len(_path(family, "x")) - 1
+    below = _path(family, "x" if branch is None else f"{branch}/x")[:-1]
+    return start, below
+
+
 def _plain(
     operation: AstdbOperation, stored: Callable[[str, str], str | None]
 ) -> AstdbOperation | None:
@@ -193,13 +207,12 @@ class AmiAstDB:
         # Asterisk 16 cuts the answer of DBGet there, but not that of DBGetTree.
         return self._branch({"Family": family, "Key": key}).get(path)
 
-    def tree(self, family: str) -> dict[str, str]:
-        prefix = _path(family, "x")[:-1]
-        rows = self._branch({"Family": family})
+    def tree(self, family: str, branch: str | None = None) -> dict[str, str]:
+        start, below = _prefixes(family, branch)
+        fields = {"Family": family} if branch is None else {"Family": family, "Key": branch}
+        rows = self._branch(fields)
         # Asterisk matches without regard to case and takes `%` and `_` as wildcards.
-        return {
-            path[len(prefix) :]: value for path, value in rows.items() if path.startswith(prefix)
-        }
+        return {path[start:]: value for path, value in rows.items() if path.startswith(below)}
 
     def _branch(self, fields: Fields) -> dict[str, str]:
         return {row["Key"]: row["Val"] for row in self._client.list_action("DBGetTree", fields)}
@@ -254,20 +267,20 @@ class EmbeddedAstDB:
 
     joins_transaction = True
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def get(self, family: str, key: str) -> str | None:
-        with self._engine.connect() as connection:
-            return _stored(connection, _path(family, key))
+        path = _path(family, key)
+        with self._database.read() as connection:
+            return _stored(connection, path)
 
-    def tree(self, family: str) -> dict[str, str]:
-        prefix = _path(family, "x")[:-1]
-        with self._engine.connect() as connection:
-            rows = connection.execute(
-                select(rest_astdb.c.key, rest_astdb.c.value).where(_below(prefix))
-            )
-            return {key[len(prefix) :]: value for key, value in rows}
+    def tree(self, family: str, branch: str | None = None) -> dict[str, str]:
+        start, below = _prefixes(family, branch)
+        with self._database.read() as connection:
+            text = _TREE.scalar(connection, {"first": below, "behind": _behind(below)})
+        found: dict[str, str] = orjson.loads(text or b"{}")
+        return {path[start:]: value for path, value in found.items()}
 
     def apply(
         self, operations: Sequence[AstdbOperation], connection: Connection | None = None
@@ -277,8 +290,19 @@ class EmbeddedAstDB:
         if connection is not None:
             _apply_to_table(connection, checked)
         else:
-            with self._engine.begin() as own:
+            with self._database.write() as own:
                 _apply_to_table(own, checked)
+
+
+_key = rest_astdb.c.key
+_TREE = Prepared(
+    select(json_objectagg(_key, rest_astdb.c.value)).where(
+        _key >= bindparam("first"), _key < bindparam("behind")
+    )
+)
+_value = select(rest_astdb.c.value).where(_key == bindparam("path"))
+_VALUE = Prepared(_value)
+_VALUE_TO_CHANGE = Prepared(_value.with_for_update())
 
 
 def _apply_to_table(connection: Connection, operations: Sequence[AstdbOperation]) -> None:
@@ -298,7 +322,7 @@ def _apply_to_table(connection: Connection, operations: Sequence[AstdbOperation]
             case ["delete_tree", family, key]:
                 path = _path(family, key)
                 _write(connection, waiting)
-                branch = or_(rest_astdb.c.key == path, _below(f"{path}/"))
+                branch = or_(_key == path, _below(f"{path}/"))
                 connection.execute(delete(rest_astdb).where(branch))
     _write(connection, waiting)
 
@@ -307,7 +331,7 @@ def _write(connection: Connection, values: dict[str, str | None]) -> None:
     gone = [path for path, value in values.items() if value is None]
     for start in range(0, len(gone), _BATCH):
         some = gone[start : start + _BATCH]
-        connection.execute(delete(rest_astdb).where(rest_astdb.c.key.in_(some)))
+        connection.execute(delete(rest_astdb).where(_key.in_(some)))
     rows = [{"key": path, "value": value} for path, value in values.items() if value is not None]
     if rows:
         connection.execute(_upsert(connection), rows)
@@ -318,18 +342,23 @@ def _upsert(connection: Connection) -> Insert:
     if connection.dialect.name == "sqlite":
         embedded = sqlite.insert(rest_astdb)
         return embedded.on_conflict_do_update(
-            index_elements=[rest_astdb.c.key], set_={"value": embedded.excluded.value}
+            index_elements=[_key], set_={"value": embedded.excluded.value}
         )
     statement = mysql.insert(rest_astdb)
     return statement.on_duplicate_key_update(value=statement.inserted.value)
 
 
 def _below(prefix: str) -> ColumnElement[bool]:
-    """Keys that begin with `prefix`, which ends in a slash: `0` is the character behind it."""
-    return (rest_astdb.c.key >= prefix) & (rest_astdb.c.key < f"{prefix[:-1]}0")
+    """Keys that begin with `prefix`, which ends in a slash."""
+    return (_key >= prefix) & (_key < _behind(prefix))
+
+
+def _behind(prefix: str) -> str:
+    """What follows all keys that begin with `prefix`: `0` is the character behind the slash."""
+    return f"{prefix[:-1]}0"
 
 
 def _stored(connection: Connection, path: str, *, lock: bool = False) -> str | None:
-    query = select(rest_astdb.c.value).where(rest_astdb.c.key == path)
-    value: str | None = connection.scalar(query.with_for_update() if lock else query)
+    query = _VALUE_TO_CHANGE if lock else _VALUE
+    value: str | None = query.scalar(connection, {"path": path})
     return value

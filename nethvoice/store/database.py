@@ -4,11 +4,13 @@ import contextlib
 import fcntl
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
+import pymysql
+from pymysql.constants.SERVER_STATUS import SERVER_STATUS_IN_TRANS
 from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
@@ -27,6 +29,8 @@ from nethvoice.store import tables
 
 LOCK_WAIT = 10.0
 """Seconds to wait for a named lock or a pooled connection before the request is refused."""
+
+T = TypeVar("T")
 
 _IDLE_BEFORE_PING = 5.0
 _CONNECT_TIMEOUT = 5
@@ -60,6 +64,7 @@ class Database:
         self.engine = self._make_engine(connections)
         self._live: dict[str, LiveTable] | None = None
         self._live_guard = threading.Lock()
+        self._statements: dict[Callable[[Database], Any], Any] = {}
 
     def _make_engine(self, connections: int) -> Engine:
         pool: dict[str, Any] = {
@@ -80,14 +85,12 @@ class Database:
             "read_timeout": _IO_TIMEOUT,
             "write_timeout": _IO_TIMEOUT,
             "charset": "utf8mb4",
+            "autocommit": True,
+            "init_command": _SESSION,
         }
-        engine = create_engine(
-            self._url,
-            connect_args=arguments,
-            isolation_level="READ COMMITTED",
-            pool_recycle=1800,
-            **pool,
-        )
+        engine = create_engine(self._url, connect_args=arguments, pool_recycle=1800, **pool)
+        event.listen(engine, "do_connect", _connect_mariadb)
+        event.listen(engine, "begin", _begin_mariadb)
         event.listen(engine, "checkin", _remember_checkin)
         event.listen(engine, "checkout", _ping_when_idle)
         return engine
@@ -97,8 +100,11 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading. Raises Problem 503 when the database cannot be had."""
-        with _outages_as_problems(), self.engine.connect() as connection:
-            yield connection
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except (PoolTimeout, DBAPIError) as error:
+            _raise_outage(error)
 
     @contextlib.contextmanager
     def write(self, lock: str | Sequence[str] | None = None) -> Iterator[Connection]:
@@ -117,12 +123,11 @@ class Database:
                     raise unavailable("the database is busy")
                 stack.callback(self._writer.release)
             connection = stack.enter_context(self.engine.connect())
-            if self.is_sqlite:
-                connection = connection.execution_options(nethvoice_writes=True)
-            elif names:
+            if names and not self.is_sqlite:
                 for name in names:
                     stack.enter_context(self._mariadb_lock(connection, name, LOCK_WAIT))
                 connection.commit()
+            connection = connection.execution_options(nethvoice_writes=True)
             with connection.begin():
                 yield connection
 
@@ -147,7 +152,7 @@ class Database:
     ) -> Iterator[None]:
         # Lock names are global to the server, and one server may hold several PBXs.
         full = f"{name}@{self._url.database}"[:64]
-        got = connection.scalar(text("SELECT GET_LOCK(:name, :wait)"), {"name": full, "wait": wait})
+        got = connection.scalar(_GET_LOCK, {"name": full, "wait": wait})
         if got != 1:
             raise busy or unavailable(f"another change is holding {name}")
         try:
@@ -155,7 +160,7 @@ class Database:
         finally:
             # A broken connection has lost the lock already.
             with contextlib.suppress(SQLAlchemyError):
-                connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": full})
+                connection.execute(_RELEASE_LOCK, {"name": full})
 
     @contextlib.contextmanager
     def _file_lock(self, name: str, wait: float) -> Iterator[None]:
@@ -203,6 +208,19 @@ class Database:
         """Look at the database's tables again at the next use."""
         with self._live_guard:
             self._live = None
+            self._statements = {}
+
+    def statement(self, build: Callable[["Database"], T]) -> T:
+        """What `build` makes of this database, made once.
+
+        A query that depends on the columns which the tables really have is put together at its
+        first use, not at each: SQLAlchemy takes longer to make a statement than MariaDB to run it.
+        """
+        statements = self._statements
+        if build not in statements:
+            statements[build] = build(self)
+        made: T = statements[build]
+        return made
 
     def live(self, table: Table) -> LiveTable | None:
         """The table as it is in the database, None when it is not there."""
@@ -247,6 +265,42 @@ class Database:
     def close(self) -> None:
         """Close the pooled connections."""
         self.engine.dispose()
+
+
+_GET_LOCK = text("SELECT GET_LOCK(:name, :wait)")
+_RELEASE_LOCK = text("SELECT RELEASE_LOCK(:name)")
+
+_SESSION = (
+    "SET SESSION tx_isolation = 'READ-COMMITTED',"
+    " SESSION group_concat_max_len = @@max_allowed_packet DIV 2"
+)
+
+
+class _MariaDBConnection(pymysql.Connection):  # type: ignore[misc]
+    """Ends a transaction only where there is one.
+
+    The pool rolls back whenever a connection comes back to it. After reading, in autocommit, that
+    would be a round trip for nothing.
+    """
+
+    def commit(self) -> None:
+        if self.server_status & SERVER_STATUS_IN_TRANS:
+            super().commit()
+
+    def rollback(self) -> None:
+        if self.server_status & SERVER_STATUS_IN_TRANS:
+            super().rollback()
+
+
+def _connect_mariadb(_dialect: Any, _record: Any, _args: Any, options: Any) -> _MariaDBConnection:
+    return _MariaDBConnection(**options)
+
+
+def _begin_mariadb(connection: Connection) -> None:
+    # Reading needs no transaction: READ COMMITTED sees other data with each statement anyway.
+    if connection.get_execution_options().get("nethvoice_writes"):
+        raw: Any = connection.connection.dbapi_connection
+        raw.begin()
 
 
 def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
@@ -296,12 +350,17 @@ def _add_missing_columns(connection: Connection, table: Table) -> list[str]:
 def _outages_as_problems() -> Iterator[None]:
     try:
         yield
-    except PoolTimeout:
+    except (PoolTimeout, DBAPIError) as error:
+        _raise_outage(error)
+
+
+def _raise_outage(error: PoolTimeout | DBAPIError) -> NoReturn:
+    """Raise Problem 503 for a database that is away or busy, else the error itself."""
+    if isinstance(error, PoolTimeout):
         raise unavailable("all database connections are in use") from None
-    except (OperationalError, InterfaceError) as error:
-        if not _is_outage(error):
-            raise
+    if isinstance(error, (OperationalError, InterfaceError)) and _is_outage(error):
         raise DatabaseUnavailable() from error
+    raise error
 
 
 def _is_outage(error: DBAPIError) -> bool:

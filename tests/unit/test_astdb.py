@@ -8,37 +8,38 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Engine, create_engine, insert, select
+from sqlalchemy import create_engine, insert, select
 
 from nethvoice.store.astdb import AmiAstDB, AstdbChanges, AstdbOperation, EmbeddedAstDB
+from nethvoice.store.database import Database
 from nethvoice.store.tables import rest_astdb
 from tests.astdb_scenarios import SCENARIOS, Scenario
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = create_engine(f"sqlite:///{tmp_path / 'nethvoice.db'}")
-    rest_astdb.create(engine)
-    yield engine
-    engine.dispose()
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'nethvoice.db'}", tmp_path)
+    rest_astdb.create(database.engine)
+    yield database
+    database.close()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
-def test_embedded(engine: Engine, scenario: Scenario) -> None:
-    scenario(EmbeddedAstDB(engine))
+def test_embedded(database: Database, scenario: Scenario) -> None:
+    scenario(EmbeddedAstDB(database))
 
 
-def test_keys_are_those_of_asterisk(engine: Engine) -> None:
+def test_keys_are_those_of_asterisk(database: Database) -> None:
     changes = AstdbChanges()
     changes.put("AMPUSER", "200/cidname", "Ada")
-    EmbeddedAstDB(engine).apply(changes.operations)
-    with engine.connect() as connection:
+    EmbeddedAstDB(database).apply(changes.operations)
+    with database.engine.connect() as connection:
         assert connection.execute(select(rest_astdb)).all() == [("/AMPUSER/200/cidname", "Ada")]
 
 
-def test_joins_a_transaction(engine: Engine) -> None:
-    astdb = EmbeddedAstDB(engine)
-    with engine.connect() as connection:
+def test_joins_a_transaction(database: Database) -> None:
+    astdb = EmbeddedAstDB(database)
+    with database.engine.connect() as connection:
         transaction = connection.begin()
         astdb.apply([["put", "CW", "200", "ENABLED"]], connection)
         astdb.apply([["copy", "CW", "200", "201"]], connection)
@@ -46,8 +47,8 @@ def test_joins_a_transaction(engine: Engine) -> None:
     assert astdb.tree("CW") == {}
 
 
-def test_all_or_nothing_in_its_own_transaction(engine: Engine) -> None:
-    astdb = EmbeddedAstDB(engine)
+def test_all_or_nothing_in_its_own_transaction(database: Database) -> None:
+    astdb = EmbeddedAstDB(database)
     with pytest.raises(ValueError, match="no AstDB operation"):
         astdb.apply([["put", "CW", "200", "ENABLED"], ["explode", "CW", "200"]])
     assert astdb.tree("CW") == {}
@@ -144,8 +145,8 @@ BAD_BRANCHES = [
 
 
 @pytest.mark.parametrize(("family", "key"), BAD_BRANCHES)
-def test_branches_that_are_never_deleted(engine: Engine, family: str, key: str) -> None:
-    astdb = EmbeddedAstDB(engine)
+def test_branches_that_are_never_deleted(database: Database, family: str, key: str) -> None:
+    astdb = EmbeddedAstDB(database)
     astdb.apply([["put", "AMPUSER", "200/cidname", "Ada"], ["put", "DEVICE", "200/user", "200"]])
     changes = AstdbChanges()
     with pytest.raises(ValueError, match="AstDB"):
@@ -174,15 +175,15 @@ def test_branches_that_are_never_deleted(engine: Engine, family: str, key: str) 
         [["put"], "A", "1"],
     ],
 )
-def test_malformed_operations(engine: Engine, operation: AstdbOperation) -> None:
+def test_malformed_operations(database: Database, operation: AstdbOperation) -> None:
     with pytest.raises(ValueError, match="no AstDB operation"):
-        EmbeddedAstDB(engine).apply([operation])
+        EmbeddedAstDB(database).apply([operation])
 
 
 @pytest.mark.parametrize("family", ["", "/", "A/B", " ", "A\r\n"])
-def test_families_that_are_none(engine: Engine, family: str) -> None:
+def test_families_that_are_none(database: Database, family: str) -> None:
     with pytest.raises(ValueError, match="AstDB"):
-        EmbeddedAstDB(engine).tree(family)
+        EmbeddedAstDB(database).tree(family)
     with pytest.raises(ValueError, match="AstDB"):
         AmiAstDB(None).tree(family)  # type: ignore[arg-type]
 
@@ -198,7 +199,8 @@ def test_a_branch_is_its_key_and_all_below(paths: set[str], branch: str) -> None
         rows = [{"key": f"/AMPUSER/{path}", "value": ""} for path in paths]
         if rows:
             connection.execute(insert(rest_astdb), rows)
-        EmbeddedAstDB(engine).apply([["delete_tree", "AMPUSER", branch]], connection)
+        astdb = EmbeddedAstDB(None)  # type: ignore[arg-type]
+        astdb.apply([["delete_tree", "AMPUSER", branch]], connection)
         left = {key[9:] for key in connection.scalars(select(rest_astdb.c.key))}
     engine.dispose()
     assert left == {p for p in paths if p != branch and not p.startswith(f"{branch}/")}
