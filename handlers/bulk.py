@@ -3,6 +3,7 @@
 from typing import Any
 
 from nethvoice import bodies
+from nethvoice.answers import RawJson
 from nethvoice.pbx import bulk, destinations
 from nethvoice.system import System
 
@@ -25,6 +26,6 @@ def list_contexts(*, system: System) -> dict[str, str]:
     return destinations.list_contexts(system)
 
 
-def list_destinations(*, system: System) -> dict[str, list[dict[str, Any]]]:
+def list_destinations(*, system: System) -> RawJson:
     """Everything a call can be sent to."""
-    return destinations.list_destinations(system)
+    return RawJson(destinations.list_destinations(system))

@@ -1,7 +1,5 @@
 """Outbound routes."""
 
-from typing import Any
-
 from nethvoice import bodies
 from nethvoice.answers import RawJson
 from nethvoice.pbx import outbound_routes
@@ -19,9 +17,9 @@ def count_outbound_routes(*, system: System) -> int:
     return outbound_routes.count_outbound_routes(system)
 
 
-def list_default_outbound_routes(*, system: System) -> dict[str, list[dict[str, Any]]]:
+def list_default_outbound_routes(*, system: System) -> RawJson:
     """The routes offered for each locale."""
-    return outbound_routes.list_default_routes(system)
+    return RawJson(outbound_routes.list_default_routes(system))
 
 
 def list_outbound_route_locales(*, system: System) -> list[str]:

@@ -53,9 +53,9 @@ def delete_trunk(*, trunk: str, system: System) -> None:
     trunks.delete_trunk(system, int(trunk))
 
 
-def list_providers(*, system: System) -> list[dict[str, str]]:
+def list_providers(*, system: System) -> RawJson:
     """Providers that a trunk can be made from."""
-    return providers.list_providers(system)
+    return RawJson(providers.list_providers(system))
 
 
 def list_voip_codecs(*, system: System) -> list[bodies.VoipCodec]:

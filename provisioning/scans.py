@@ -22,6 +22,7 @@ from sqlalchemy import Connection, select, update
 
 from nethvoice.pbx.phone_inventory import KnownModel, store_detected
 from nethvoice.store import tables as t
+from nethvoice.store.prepared import Prepared
 from nethvoice.store.rows import insert_ignore
 from nethvoice.store.tasks import Report
 from nethvoice.system import System
@@ -202,7 +203,7 @@ def result(connection: Connection, network_id: str) -> list[Found] | None:
 
 def all_results(connection: Connection) -> list[Found]:
     """What the last scans of all networks found, older scans first."""
-    return [device for text in connection.scalars(_ALL) for device in _read(text)]
+    return [device for (text,) in _ALL.rows(connection) for device in _read(text)]
 
 
 def shown(found: Found) -> Found:
@@ -210,7 +211,9 @@ def shown(found: Found) -> Found:
     return {key: found[key] for key in _SHOWN}
 
 
-_ALL = select(_scans.c.hosts).where(_scans.c.hosts.is_not(None)).order_by(_scans.c.finished)
+_ALL = Prepared(
+    select(_scans.c.hosts).where(_scans.c.hosts.is_not(None)).order_by(_scans.c.finished)
+)
 
 
 def _read(text: str) -> list[Found]:

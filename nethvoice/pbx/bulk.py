@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+import orjson
+from sqlalchemy import ColumnElement, Connection, String, bindparam, func, insert, literal, select
 
 from nethvoice.pbx import cti_profiles, numbers
 from nethvoice.pbx.destinations import read_destinations
@@ -15,6 +16,7 @@ from nethvoice.pbx.values import number_text
 from nethvoice.problems import Problem, not_found
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
+from nethvoice.store.packed import Packed
 from nethvoice.store.rows import change_rows
 from nethvoice.store.unit import Unit
 from nethvoice.system import NUMBERS, System
@@ -130,22 +132,9 @@ def _read(
     system: System, connection: Connection, mains: Sequence[str], members: Iterable[str]
 ) -> _Stored:
     """Everything about the main extensions; groups for all their `members`."""
-    columns = ("extension", "name", "outboundcid", "ringtimer", *_DESTINATIONS.values())
-    users = connection.execute(
-        select(*(t.users.c[name] for name in columns)).where(t.users.c.extension.in_(mains))
-    ).mappings()
-    people = t.userman_users.c
-    profiles = connection.execute(
-        select(people.default_extension, t.rest_users.c.profile_id)
-        .join(t.rest_users, t.rest_users.c.user_id == people.id)
-        .where(people.default_extension.in_(mains), t.rest_users.c.profile_id.is_not(None))
-        .order_by(people.id.desc())
-    )
-    words = [word for word, _ in _GROUPS.values()]
-    groups = connection.execute(
-        select(t.sip.c.id, t.sip.c.keyword, t.sip.c.data).where(
-            t.sip.c.id.in_([*members]), t.sip.c.keyword.in_(words)
-        )
+    users, profiles, groups = (
+        orjson.loads(f"[{query(len(some)).joined(connection, _named(some))}]") if some else []
+        for query, some in ((_users, mains), (_profiles, mains), (_sip_groups, [*members]))
     )
     keys: Mapping[str, str] | None
     waiting: Mapping[str, str] | None
@@ -154,11 +143,50 @@ def _read(
     except (AmiUnavailable, AmiRefused):
         keys = waiting = None
     return _Stored(
-        {row["extension"]: dict(row) for row in users},
+        {row[0]: dict(zip(_COLUMNS, row, strict=True)) for row in users},
         {number: int(profile) for number, profile in profiles},
         {(number, word): data for number, word, data in groups},
         keys,
         waiting,
+    )
+
+
+_COLUMNS = ("extension", "name", "outboundcid", "ringtimer", *_DESTINATIONS.values())
+
+
+def _named(numbers: Sequence[str]) -> dict[str, str]:
+    return {f"number{place}": number for place, number in enumerate(numbers)}
+
+
+def _among(item: ColumnElement[Any], count: int) -> ColumnElement[bool]:
+    return item.in_([bindparam(f"number{place}", type_=String()) for place in range(count)])
+
+
+@lru_cache(maxsize=32)
+def _users(count: int) -> Packed:
+    columns = [t.users.c[name] for name in _COLUMNS]
+    return Packed(select(func.json_array(*columns)).where(_among(t.users.c.extension, count)))
+
+
+@lru_cache(maxsize=32)
+def _profiles(count: int) -> Packed:
+    people = t.userman_users.c
+    query = (
+        select(func.json_array(people.default_extension, t.rest_users.c.profile_id))
+        .join_from(t.userman_users, t.rest_users, t.rest_users.c.user_id == people.id)
+        .where(_among(people.default_extension, count), t.rest_users.c.profile_id.is_not(None))
+    )
+    return Packed(query, people.id.desc())
+
+
+@lru_cache(maxsize=32)
+def _sip_groups(count: int) -> Packed:
+    sip = t.sip.c
+    words = [literal(word) for word, _ in _GROUPS.values()]
+    return Packed(
+        select(func.json_array(sip.id, sip.keyword, sip.data)).where(
+            _among(sip.id, count), sip.keyword.in_(words)
+        )
     )
 
 

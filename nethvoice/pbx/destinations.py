@@ -5,12 +5,13 @@ are those of FreePBX core 16 and of the modules' `*_destinations` functions.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import orjson
 from sqlalchemy import (
     Column,
     ColumnElement,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     column,
     func,
     literal,
+    or_,
     select,
     union_all,
 )
@@ -31,6 +33,8 @@ from nethvoice.pbx.freepbx import FROM_INTERNAL
 from nethvoice.pbx.trunk_names import trunk_name
 from nethvoice.problems import unprocessable
 from nethvoice.store import tables as t
+from nethvoice.store.packed import Packed
+from nethvoice.store.prepared import Prepared
 from nethvoice.system import System
 
 HANG_UP = "app-blackhole,hangup,1"
@@ -123,7 +127,7 @@ class _CallFlow(_Module):
 
     def query(self) -> "Select[*tuple[Any, ...]]":
         mode = t.daynight.c.dmode
-        complete = func.count(func.distinct(case((mode.in_(["day", "night"]), mode)))) == 2
+        complete = func.count(func.distinct(case((or_(mode == "day", mode == "night"), mode)))) == 2
         return select(self.key, _DAYNIGHT_NAME).group_by(self.key).having(complete)
 
 
@@ -294,6 +298,16 @@ class Destinations:
     items: tuple[Destination, ...]
     forms: tuple[re.Pattern[str], ...]
 
+    @cached_property
+    def by_heading(self) -> bytes:
+        """JSON of their lists, by category or module."""
+        return orjson.dumps(_by_heading(self.items))
+
+    @cached_property
+    def by_destination(self) -> bytes:
+        """JSON of all by their own text, as the list of inbound routes has them."""
+        return orjson.dumps(_by_destination(self.items))
+
     def require(self, destination: str, name: str) -> None:
         """Raise Problem 422 when `destination`, sent as `name`, is malformed or leads nowhere.
 
@@ -327,12 +341,18 @@ def read_destinations(system: System, connection: Connection) -> Destinations:
         installed |= {_CUSTOM_CONTEXTS}
     live = system.database.live(t.trunks)
     some_hidden = live is not None and "routedisplay" in live.columns
-    rows: dict[int, list[_Row]] = {}
-    for source, key, label, extra, more in connection.execute(_statement(installed, some_hidden)):
-        rows.setdefault(int(source), []).append((key or "", label or "", extra or "", more or ""))
     mailboxes = frozenset(
         number for boxes in system.mailboxes.read().contexts.values() for number in boxes
     )
+    return _made(_statement(installed, some_hidden).joined(connection), installed, mailboxes)
+
+
+@lru_cache(maxsize=4)
+def _made(found: str, installed: frozenset[str], mailboxes: frozenset[str]) -> Destinations:
+    """What the rows mean; the last ones are kept, for they change rarely."""
+    rows: dict[int, list[_Row]] = {}
+    for source, key, label, extra, more in orjson.loads(f"[{found}]"):
+        rows.setdefault(source, []).append((key or "", label or "", extra or "", more or ""))
     items = [*_core(rows, mailboxes)]
     forms = [*_CORE_FORMS]
     for place, module in enumerate(_MODULES):
@@ -382,8 +402,8 @@ def _quoted(text: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _statement(installed: frozenset[str], some_hidden: bool) -> Any:
-    """One row for each thing: its source, its key, its label, and two more columns.
+def _statement(installed: frozenset[str], some_hidden: bool) -> Packed:
+    """One JSON array for each thing: its source, its key, its label, and two more columns.
 
     `installed` are the modules whose tables are there; with `some_hidden` trunks may be left out of
     the menus.
@@ -413,8 +433,9 @@ def _statement(installed: frozenset[str], some_hidden: bool) -> Any:
     everything = union_all(*parts).subquery()
     columns = everything.c
     # Numbers of one length in their order: extensions, rooms and ids read naturally so.
-    return select(everything).order_by(
-        columns.source, func.length(columns.key), columns.key, columns.label, columns.extra
+    return Packed(
+        select(func.json_array(*columns)).select_from(everything),
+        *(columns.source, func.length(columns.key), columns.key, columns.label, columns.extra),
     )
 
 
@@ -430,10 +451,13 @@ def _part(source: int, *columns: ColumnElement[Any]) -> "Select[*tuple[Any, ...]
 # --- answers -------------------------------------------------------------------------------------
 
 
-def list_destinations(system: System) -> dict[str, list[dict[str, Any]]]:
-    """All destinations by category, or by module where a module has no categories."""
+def list_destinations(system: System) -> bytes:
+    """The JSON object of all destinations by category, or by module where it has none."""
     with system.read() as connection:
-        items = read_destinations(system, connection).items
+        return read_destinations(system, connection).by_heading
+
+
+def _by_heading(items: Iterable[Destination]) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for item in items:
         found.setdefault(item.heading, []).append(
@@ -448,8 +472,7 @@ def list_destinations(system: System) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def by_destination(items: Sequence[Destination]) -> dict[str, dict[str, str]]:
-    """Destinations by their own text, as the list of inbound routes has them."""
+def _by_destination(items: Iterable[Destination]) -> dict[str, dict[str, str]]:
     found = {}
     for to, description, module, heading, category, group, url in items:
         entry = {"destination": to, "description": description}
@@ -462,12 +485,17 @@ def by_destination(items: Sequence[Destination]) -> dict[str, dict[str, str]]:
     return found
 
 
+_CUSTOM = Prepared(
+    select(t.customcontexts_contexts.c.context, t.customcontexts_contexts.c.description).order_by(
+        t.customcontexts_contexts.c.context
+    )
+)
+
+
 def list_contexts(system: System) -> dict[str, str]:
     """Dialplan contexts that extensions can be in, with their descriptions; the standard first."""
     contexts = {FROM_INTERNAL: "Standard"}
-    table = t.customcontexts_contexts
-    if system.database.live(table):
+    if system.database.live(t.customcontexts_contexts):
         with system.read() as connection:
-            query = select(table.c.context, table.c.description).order_by(table.c.context)
-            contexts |= {str(name): text for name, text in connection.execute(query)}
+            contexts |= dict(_CUSTOM.rows(connection))
     return contexts

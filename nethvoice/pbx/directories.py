@@ -11,7 +11,7 @@ import shutil
 import time
 from typing import Protocol
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from nethvoice import bodies
 from nethvoice.pbx import directory_rows as rows
@@ -21,6 +21,7 @@ from nethvoice.problems import Problem, unavailable, unprocessable
 from nethvoice.settings import PREFIX, Settings
 from nethvoice.store.apply import run_command
 from nethvoice.store.ldap_directory import DirectoryFailed, LdapDirectory
+from nethvoice.store.prepared import Prepared
 from nethvoice.store.rows import require_width
 from nethvoice.store.tables import rest_users, userman_directories, userman_users
 from nethvoice.store.tasks import Report, TaskFailed
@@ -91,6 +92,11 @@ def is_syncing(system: System) -> bool:
     return running or _freepbx_is_syncing(system.settings)
 
 
+_LOCKED = Prepared(
+    select(userman_directories.c.locked).where(userman_directories.c.id == bindparam("directory"))
+)
+
+
 def wait_unlocked(system: System, person: Person) -> None:
     """Wait until the person's directory is not being synchronised.
 
@@ -98,11 +104,10 @@ def wait_unlocked(system: System, person: Person) -> None:
     """
     if person.directory is None or not person.directory.isdigit():
         return
-    query = select(userman_directories.c.locked).where(userman_directories.c.id == person.directory)
     deadline = time.monotonic() + _LOCKED_WAIT
     while True:
         with system.read() as connection:
-            if not connection.scalar(query):
+            if not _LOCKED.scalar(connection, {"directory": person.directory}):
                 return
         if time.monotonic() >= deadline:
             raise unavailable("ERROR: directory is locked", retry_after=10)

@@ -1,30 +1,61 @@
 """Reading extensions: FreePBX's rows of an extension together with its AstDB settings."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import orjson
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal, or_, select
 
 from nethvoice.pbx.people import NO_EXTENSION
 from nethvoice.problems import not_found
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
+from nethvoice.store.database import Database
+from nethvoice.store.packed import Packed
 from nethvoice.store.rows import json_row, live_columns
 from nethvoice.system import System
 
-MAIN_OR_VIRTUAL = or_(
-    t.users.c.extension.in_(
-        select(t.userman_users.c.default_extension).where(
-            t.userman_users.c.default_extension != NO_EXTENSION
-        )
-    ),
-    t.devices.c.id.is_(None),
-)
-"""Condition of the list of main extensions: every person's, and those without a device."""
 
-PHYSICAL = and_(t.devices.c.id.is_not(None), t.devices.c.tech == "pjsip")
-"""Condition of the list of devices: every PJSIP extension, main extensions included."""
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """Extensions of one kind, and the queries that read them. `where` is their condition."""
+
+    where: ColumnElement[bool]
+
+    def all(self, database: Database) -> Packed:
+        """JSON and number of all of them, ordered by number as text."""
+        return self._query(database)
+
+    def one(self, database: Database) -> Packed:
+        """The one with the number `extension`."""
+        return self._query(database, t.users.c.extension == bindparam("extension"))
+
+    def _query(self, database: Database, *more: ColumnElement[bool]) -> Packed:
+        columns = [*live_columns(database, t.users)]
+        for name, item in live_columns(database, t.devices):
+            columns.append((name, func.coalesce(item, "virtual") if name == "tech" else item))
+        query = (
+            select(json_row(columns), t.users.c.extension)
+            .select_from(t.users.outerjoin(t.devices, t.users.c.extension == t.devices.c.id))
+            .where(self.where, *more)
+        )
+        return Packed(query, t.users.c.extension)
+
+
+MAIN_OR_VIRTUAL = Kind(
+    or_(
+        t.users.c.extension.in_(
+            select(t.userman_users.c.default_extension).where(
+                t.userman_users.c.default_extension != literal(NO_EXTENSION)
+            )
+        ),
+        t.devices.c.id.is_(None),
+    )
+)
+"""The list of main extensions: every person's, and those without a device."""
+
+PHYSICAL = Kind(and_(t.devices.c.id.is_not(None), t.devices.c.tech == "pjsip"))
+"""The list of devices: every PJSIP extension, main extensions included."""
 
 _KEYS = {
     "cwtone": "cwtone",
@@ -37,49 +68,41 @@ _KEYS = {
 _PAGING_KEYS = ("answermode", "intercom")
 
 
-def list_extensions(system: System, where: ColumnElement[bool]) -> bytes:
-    """The JSON array of the extensions that match, ordered by number as text.
+def list_extensions(system: System, kind: Kind) -> bytes:
+    """The JSON array of the extensions of a kind, ordered by number as text.
 
     One SQL statement and one AstDB read, however many there are.
     """
-    return b"[" + b",".join(_extensions(system, where)) + b"]"
-
-
-def get_extension(system: System, extension: str, where: ColumnElement[bool]) -> bytes:
-    """One of them. Raises Problem 404."""
-    found = _extensions(system, where & (t.users.c.extension == extension))
-    if not found:
-        raise not_found(f"there is no extension {extension}")
-    return found[0]
-
-
-def _extensions(system: System, where: ColumnElement[bool]) -> list[bytes]:
-    columns = [*live_columns(system.database, t.users)]
-    for name, item in live_columns(system.database, t.devices):
-        columns.append((name, func.coalesce(item, "virtual") if name == "tech" else item))
-    query = (
-        select(t.users.c.extension, json_row(columns))
-        .select_from(t.users.outerjoin(t.devices, t.users.c.extension == t.devices.c.id))
-        .where(where)
-        .order_by(t.users.c.extension)
-    )
+    query = system.database.statement(kind.all)
     with system.read() as connection:
-        rows = connection.execute(query).all()
+        rows = query.rows(connection)
+    return f"[{','.join(_elements(system, rows))}]".encode()
+
+
+def get_extension(system: System, extension: str, kind: Kind) -> bytes:
+    """One of them. Raises Problem 404."""
+    query = system.database.statement(kind.one)
+    with system.read() as connection:
+        rows = query.rows(connection, {"extension": extension})
     if not rows:
-        return []
+        raise not_found(f"there is no extension {extension}")
+    return _elements(system, rows, branch=rows[0][1])[0].encode()
+
+
+def _elements(
+    system: System, rows: Sequence[Sequence[str]], branch: str | None = None
+) -> list[str]:
     try:
-        stored = system.astdb.tree("AMPUSER")
+        stored = system.astdb.tree("AMPUSER", branch) if rows else {}
     except (AmiUnavailable, AmiRefused):
         stored = {}
     paging = system.database.live(t.paging_groups) is not None
-    return [
-        text[:-1].encode() + b"," + orjson.dumps(_settings(extension, stored, paging))[1:]
-        for extension, text in rows
-    ]
+    return [f"{text[:-1]},{_settings(extension, stored, paging)}" for text, extension in rows]
 
 
-def _settings(extension: str, stored: Mapping[str, str], paging: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _settings(extension: str, stored: Mapping[str, str], paging: bool) -> str:
+    """The members that come from AstDB, and the brace that ends the object."""
+    found: dict[str, str | int] = {
         name: stored.get(f"{extension}/{key}", "") for name, key in _KEYS.items()
     }
     priority = stored.get(f"{extension}/recording/priority")
@@ -87,4 +110,4 @@ def _settings(extension: str, stored: Mapping[str, str], paging: bool) -> dict[s
     found["recording_priority"] = int(priority) if priority and priority.isdigit() else "10"
     for name in _PAGING_KEYS:
         found[name] = stored.get(f"{extension}/{name}", "") if paging else ""
-    return found
+    return orjson.dumps(found)[1:].decode()

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, literal, select
 
 from nethvoice.pbx.numbers import main_part
 from nethvoice.problems import Problem
 from nethvoice.store import tables as t
 from nethvoice.store.mailboxes import CONTEXT
-from nethvoice.store.rows import change_rows, present
+from nethvoice.store.prepared import Prepared
+from nethvoice.store.rows import change_row, delete_rows, insert_row, insert_rows, present
 from nethvoice.store.unit import Unit
 from nethvoice.system import System
 
@@ -61,14 +62,16 @@ _KEYWORDS = (
 )
 
 
+_SETTINGS = Prepared(
+    select(t.freepbx_settings.c.keyword, t.freepbx_settings.c.value).where(
+        t.freepbx_settings.c.keyword.in_([literal(keyword) for keyword in _KEYWORDS])
+    )
+)
+
+
 def read_defaults(connection: Connection) -> Defaults:
     """FreePBX's advanced settings that matter here, in one statement."""
-    rows = connection.execute(
-        select(t.freepbx_settings.c.keyword, t.freepbx_settings.c.value).where(
-            t.freepbx_settings.c.keyword.in_(_KEYWORDS)
-        )
-    )
-    return Defaults({keyword: value or "" for keyword, value in rows})
+    return Defaults({keyword: value or "" for keyword, value in _SETTINGS.rows(connection)})
 
 
 def new_secret(defaults: Defaults) -> str:
@@ -177,7 +180,7 @@ def create_extension(
         "chanunavail_dest": "",
         **(destinations or {}),
     }
-    unit.conn.execute(insert(t.users).values(present(unit.database, t.users, user)))
+    insert_row(unit.conn, t.users, present(unit.database, t.users, user))
     _put_user_keys(unit, user, name, defaults)
     if defaults.get("FOLLOWME_AUTO_CREATE", "0") == "1" and unit.database.live(t.findmefollow):
         _create_follow_me(unit, extension, defaults)
@@ -196,12 +199,12 @@ def _insert_device(
         "emergency_cid": "",
         "hint_override": None,
     }
-    unit.conn.execute(insert(t.devices).values(present(unit.database, t.devices, device)))
+    insert_row(unit.conn, t.devices, present(unit.database, t.devices, device))
     rows = [
         {"id": extension, "keyword": key, "data": overrides.get(key, data), "flags": flags}
         for key, (data, flags) in sip_rows(extension, defaults).items()
     ]
-    unit.conn.execute(insert(t.sip), rows)
+    insert_rows(unit.conn, t.sip, rows)
     for key, value in {
         "user": extension,
         "tech": "pjsip",
@@ -267,7 +270,7 @@ def _create_follow_me(unit: Unit, extension: str, defaults: Defaults) -> None:
         "calendar_match": "yes",
         "rvolume": "",
     }
-    unit.conn.execute(insert(t.findmefollow).values(present(unit.database, t.findmefollow, row)))
+    insert_row(unit.conn, t.findmefollow, present(unit.database, t.findmefollow, row))
     off = defaults.get("FOLLOWME_DISABLED", "1") == "1"
     for key, value in {
         "prering": prering,
@@ -289,34 +292,27 @@ def set_sip(
     """Make `sip` rows of an extension hold `values`, their flags kept; True when one changed."""
     if not values:
         return False
-    rows = unit.conn.execute(
-        select(t.sip.c.keyword, t.sip.c.data).where(
-            t.sip.c.id == extension, t.sip.c.keyword.in_(values)
-        )
-    )
-    stored = {str(keyword): data for keyword, data in rows}
+    stored = read_sip(unit.conn, extension)
     changed = False
     for keyword, data in values.items():
         if keyword not in stored:
             if not only_existing:
-                unit.conn.execute(
-                    insert(t.sip).values(id=extension, keyword=keyword, data=data, flags=0)
-                )
+                row = {"id": extension, "keyword": keyword, "data": data, "flags": 0}
+                insert_row(unit.conn, t.sip, row)
                 changed = True
         elif stored[keyword] != data:
-            unit.conn.execute(
-                update(t.sip)
-                .where(t.sip.c.id == extension, t.sip.c.keyword == keyword)
-                .values(data=data)
-            )
+            key = {"id": extension, "keyword": keyword}
+            change_row(unit.conn, t.sip, key, {"data": data})
             changed = True
     return changed
 
 
 def read_sip(connection: Connection, extension: str) -> dict[str, str]:
     """The `sip` rows of an extension: keyword -> data."""
-    rows = connection.execute(select(t.sip.c.keyword, t.sip.c.data).where(t.sip.c.id == extension))
-    return {str(keyword): data for keyword, data in rows}
+    return dict(_SIP.rows(connection, {"extension": extension}))
+
+
+_SIP = Prepared(select(t.sip.c.keyword, t.sip.c.data).where(t.sip.c.id == bindparam("extension")))
 
 
 def wipe_extension(unit: Unit, extension: str) -> None:
@@ -334,7 +330,7 @@ def wipe_extension(unit: Unit, extension: str) -> None:
         (t.fax_users, t.fax_users.c.user),
     ):
         if unit.database.live(table):
-            unit.conn.execute(delete(table).where(column == extension))
+            delete_rows(unit.conn, table, {column.name: extension})
     forget_mailbox_alias(unit, extension)
     unit.astdb.delete("AMPUSER", f"{extension}/screen")
     unit.astdb.delete_tree("AMPUSER", extension)
@@ -377,18 +373,17 @@ def _forget_device(unit: Unit, extension: str) -> bool:
     ).rowcount
     changed += unlink_phones(unit, extension)
     if unit.database.live(t.pin):
-        pins = delete(t.pin).where(t.pin.c.extension == int(extension))
-        changed += unit.conn.execute(pins).rowcount
+        changed += delete_rows(unit.conn, t.pin, {"extension": int(extension)})
     return bool(changed)
 
 
 def unlink_phones(unit: Unit, extension: str) -> int:
     """The phones of an extension stay in the inventory, linked to nobody; how many were linked."""
     devices = t.rest_devices_phones
-    return change_rows(
+    return change_row(
         unit.conn,
         devices,
-        devices.c.extension == extension,
+        {"extension": extension},
         {
             "user_id": None,
             "extension": None,
@@ -404,24 +399,19 @@ def remember_mailbox_alias(unit: Unit, extension: str) -> None:
     if not unit.database.live(t.kvstore_voicemail):
         return
     forget_mailbox_alias(unit, extension)
-    unit.conn.execute(
-        insert(t.kvstore_voicemail).values(
-            id="vmmapping",
-            key=extension,
-            type="json-arr",
-            val=f'["{extension}@device","{extension}@{CONTEXT}"]',
-        )
-    )
+    row = {
+        "id": "vmmapping",
+        "key": extension,
+        "type": "json-arr",
+        "val": f'["{extension}@device","{extension}@{CONTEXT}"]',
+    }
+    insert_row(unit.conn, t.kvstore_voicemail, row)
 
 
 def forget_mailbox_alias(unit: Unit, extension: str) -> None:
     """Remove that alias."""
     if unit.database.live(t.kvstore_voicemail):
-        unit.conn.execute(
-            delete(t.kvstore_voicemail).where(
-                t.kvstore_voicemail.c.id == "vmmapping", t.kvstore_voicemail.c.key == extension
-            )
-        )
+        delete_rows(unit.conn, t.kvstore_voicemail, {"id": "vmmapping", "key": extension})
 
 
 def _require_digits(extension: str) -> None:

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from sqlalchemy import and_, delete, func, insert, or_, select
 
-from nethvoice.pbx.destinations import by_destination, read_destinations
+from nethvoice.pbx.destinations import read_destinations
 from nethvoice.pbx.dial_patterns import is_number_or_pattern
 from nethvoice.pbx.outbound_routes import ROUTES
 from nethvoice.problems import bad_request, conflict, not_found
 from nethvoice.store import tables as t
+from nethvoice.store.database import Database
+from nethvoice.store.packed import Packed
 from nethvoice.store.rows import json_row, live_columns, present
 from nethvoice.store.unit import Unit
 from nethvoice.system import System
@@ -57,13 +58,16 @@ def count_inbound_routes(system: System) -> int:
 
 def list_inbound_routes(system: System) -> bytes:
     """The JSON object of all routes and all destinations. Two SQL statements."""
-    columns = live_columns(system.database, t.incoming)
-    query = select(json_row(columns)).order_by(t.incoming.c.extension, t.incoming.c.cidnum)
+    query = system.database.statement(_routes)
     with system.read() as connection:
-        routes = ",".join(connection.scalars(query))
-        destinations = read_destinations(system, connection)
-    found = orjson.dumps(by_destination(destinations.items))
-    return b'{"destinations":' + found + b',"routes":[' + routes.encode() + b"]}"
+        routes = query.joined(connection)
+        destinations = read_destinations(system, connection).by_destination
+    return b'{"destinations":' + destinations + b',"routes":[' + routes.encode() + b"]}"
+
+
+def _routes(database: Database) -> Packed:
+    query = select(json_row(live_columns(database, t.incoming)))
+    return Packed(query, t.incoming.c.extension, t.incoming.c.cidnum)
 
 
 def create_inbound_route(

@@ -1,12 +1,13 @@
 """Main extensions: the number that a person is called by."""
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select
 
 from nethvoice.pbx import directories, freepbx, numbers
-from nethvoice.pbx.people import NO_EXTENSION, Person, require_person
+from nethvoice.pbx.people import NO_EXTENSION, Person, person_by_extension, require_person
 from nethvoice.problems import unprocessable
 from nethvoice.store import tables as t
-from nethvoice.store.rows import change_rows, require_width
+from nethvoice.store.prepared import Prepared
+from nethvoice.store.rows import change_row, delete_rows, require_width
 from nethvoice.store.unit import Unit
 from nethvoice.system import NUMBERS, System
 
@@ -65,14 +66,13 @@ def remove(unit: Unit, person: Person) -> None:
     unit.conn.execute(
         delete(devices).where(devices.c.user_id == person.id, devices.c.mac.is_(None))
     )
-    change_rows(
+    change_row(
         unit.conn,
         devices,
-        devices.c.user_id == person.id,
+        {"user_id": person.id},
         {"user_id": None, "extension": None, "secret": None, "srtp": None},
     )
-    groups = t.rest_cti_users_groups
-    unit.conn.execute(delete(groups).where(groups.c.user_id == person.id))
+    delete_rows(unit.conn, t.rest_cti_users_groups, {"user_id": person.id})
     _set_default_extension(unit, person, NO_EXTENSION)
 
 
@@ -86,38 +86,36 @@ def _check_number(system: System, unit: Unit, person: Person, extension: str) ->
     own = numbers.family(unit.conn, person.extension) if person.extension else []
     main = numbers.main_part(extension)
     if main is not None and main != person.extension:
-        owner = unit.conn.execute(
-            select(t.userman_users.c.id).where(t.userman_users.c.default_extension == main)
-        ).first()
+        owner = person_by_extension(unit.conn, main)
         if owner is not None and _exists(unit, main):
             raise numbers.in_use(extension, f": it is a device number of extension {main}")
-    taken = unit.conn.execute(
-        select(t.userman_users.c.id).where(
-            t.userman_users.c.default_extension == extension, t.userman_users.c.id != person.id
-        )
-    ).first()
-    if taken is not None:
+    other = {"extension": extension, "person": person.id}
+    if _OTHERS.first(unit.conn, other) is not None:
         raise numbers.in_use(extension)
     numbers.require_free(system.database, unit.conn, extension, ignoring=own)
 
 
+_EXTENSION = Prepared(
+    select(t.users.c.extension).where(t.users.c.extension == bindparam("extension"))
+)
+_OTHERS = Prepared(
+    select(t.userman_users.c.id).where(
+        t.userman_users.c.default_extension == bindparam("extension"),
+        t.userman_users.c.id != bindparam("person"),
+    )
+)
+
+
 def _exists(unit: Unit, extension: str) -> bool:
-    query = select(t.users.c.extension).where(t.users.c.extension == extension).limit(1)
-    return unit.conn.execute(query).first() is not None
+    return _EXTENSION.first(unit.conn, {"extension": extension}) is not None
 
 
 def _set_default_extension(unit: Unit, person: Person, extension: str) -> None:
-    unit.conn.execute(
-        update(t.userman_users)
-        .where(t.userman_users.c.id == person.id)
-        .values(default_extension=extension)
-    )
+    change_row(unit.conn, t.userman_users, {"id": person.id}, {"default_extension": extension})
 
 
 def _set_outbound_cid(unit: Unit, extension: str, outboundcid: str) -> bool:
-    changed = change_rows(
-        unit.conn, t.users, t.users.c.extension == extension, {"outboundcid": outboundcid}
-    )
+    changed = change_row(unit.conn, t.users, {"extension": extension}, {"outboundcid": outboundcid})
     if changed:
         unit.astdb.put("AMPUSER", f"{extension}/outboundcid", outboundcid)
     return changed > 0
@@ -129,13 +127,16 @@ def _profile_context(unit: Unit, person: Person) -> dict[str, str]:
     return {} if context is None else {"context": context}
 
 
+_PROFILE = Prepared(
+    select(t.rest_cti_profiles.c.id, t.rest_cti_profiles.c.name)
+    .join(t.rest_users, t.rest_users.c.profile_id == t.rest_cti_profiles.c.id)
+    .where(t.rest_users.c.user_id == bindparam("user"))
+)
+
+
 def profile_context(unit: Unit, user_id: int) -> str | None:
     """The dialplan context of a person's CTI profile, None without a profile."""
-    row = unit.conn.execute(
-        select(t.rest_cti_profiles.c.id, t.rest_cti_profiles.c.name)
-        .join(t.rest_users, t.rest_users.c.profile_id == t.rest_cti_profiles.c.id)
-        .where(t.rest_users.c.user_id == user_id)
-    ).first()
+    row = _PROFILE.first(unit.conn, {"user": user_id})
     return None if row is None else context_of_profile(int(row.id), row.name)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from sqlalchemy import (
     Column,
@@ -10,6 +11,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     cast,
     literal,
     or_,
@@ -21,6 +23,7 @@ from sqlalchemy import (
 from nethvoice.problems import Problem, unprocessable
 from nethvoice.store import tables as t
 from nethvoice.store.database import Database
+from nethvoice.store.prepared import Prepared
 
 FIRST_DEVICE_DIGIT = 1
 
@@ -156,10 +159,26 @@ def _holders(
     database: Database, connection: Connection, tested: Sequence[str]
 ) -> list[tuple[str, int]]:
     """Which of the numbers are used, each with its place in `_SOURCES` (parking slots after)."""
+    installed = tuple(
+        position
+        for position, (column, _) in enumerate(_SOURCES)
+        if database.live(_table(column)) is not None
+    )
+    numbers = {f"number{place}": number for place, number in enumerate(tested)}
+    rows = _owners(installed, len(tested)).rows(connection, numbers)
+    hits = [(str(number), int(source)) for source, number in rows if number in tested]
+    return hits + [
+        (slot, len(_SOURCES)) for slot in _parking_slots(database, connection) if slot in tested
+    ]
+
+
+@lru_cache(maxsize=64)
+def _owners(installed: tuple[int, ...], numbers: int) -> Prepared:
+    """Which of so many numbers the tables of `_SOURCES` with these places have."""
+    tested = [bindparam(f"number{place}", type_=String()) for place in range(numbers)]
     queries = []
-    for position, (column, _) in enumerate(_SOURCES):
-        if database.live(_table(column)) is None:
-            continue
+    for position in installed:
+        column = _SOURCES[position][0]
         where: ColumnElement[bool] = column.in_(tested)
         if column is t.featurecodes.c.defaultcode:
             custom = t.featurecodes.c.customcode
@@ -169,20 +188,16 @@ def _holders(
             .where(where)
             .distinct()
         )
-    hits = [
-        (str(number), int(source))
-        for source, number in connection.execute(union_all(*queries))
-        if number in tested
-    ]
-    return hits + [
-        (slot, len(_SOURCES)) for slot in _parking_slots(database, connection) if slot in tested
-    ]
+    return Prepared(union_all(*queries))
+
+
+_LOTS = Prepared(select(t.parkplus.c.parkpos, t.parkplus.c.numslots))
 
 
 def _parking_slots(database: Database, connection: Connection) -> list[str]:
     if database.live(t.parkplus) is None:
         return []
-    lots = connection.execute(select(t.parkplus.c.parkpos, t.parkplus.c.numslots)).all()
+    lots = _LOTS.rows(connection)
     return [
         str(int(first) + offset)
         for first, slots in lots

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, insert, select
 from nethvoice.pbx.dial_patterns import is_route_pattern
 from nethvoice.store import tables as t
 from nethvoice.store.catalogue import Catalogue
+from nethvoice.store.prepared import Prepared
 
 KINDS = ("national", "cellphone", "international", "toll")
 """The kinds of numbers, in the order in which routes are offered; others follow."""
@@ -103,15 +104,18 @@ CATALOGUE = Catalogue("outbound_locales", t.outbound_routes_locales, parse, _sto
 
 def list_locales(connection: Connection) -> list[str]:
     """The locales of the table, in alphabetical order."""
-    locale = t.outbound_routes_locales.c.locale
-    return sorted(str(name) for name in connection.scalars(select(locale).distinct()))
+    return list(list_templates(connection))
+
+
+_OFFERED = Prepared(
+    select(t.outbound_routes_locales.c.locale, t.outbound_routes_locales.c.key).distinct()
+)
 
 
 def list_templates(connection: Connection) -> dict[str, list[str]]:
     """The names of the routes offered for each locale, `national_it` for instance, in order."""
-    table = t.outbound_routes_locales
     found: dict[str, set[str]] = {}
-    for locale, kind in connection.execute(select(table.c.locale, table.c.key).distinct()):
+    for locale, kind in _OFFERED.rows(connection):
         found.setdefault(locale, set()).add(kind)
     return {
         locale: [route_name(kind, locale) for kind in sorted(found[locale], key=_place)]

@@ -13,6 +13,9 @@ from nethvoice.pbx.trunk_names import list_trunk_names
 from nethvoice.pbx.values import number_text
 from nethvoice.problems import bad_request, conflict, not_found
 from nethvoice.store import tables as t
+from nethvoice.store.database import Database
+from nethvoice.store.packed import Packed
+from nethvoice.store.prepared import Prepared
 from nethvoice.store.rows import json_row, live_columns, present
 from nethvoice.store.unit import Unit
 from nethvoice.system import System
@@ -68,37 +71,34 @@ def _trunk_number(link: Mapping[str, Any]) -> int:
 # --- reading -------------------------------------------------------------------------------------
 
 
-def _order() -> Any:
-    """Route and its place. A route without one is not in the dialplan; two places are one."""
-    sequence = t.outbound_route_sequence.c
-    return (
-        select(sequence.route_id, func.min(sequence.seq).label("seq"))
-        .group_by(sequence.route_id)
-        .subquery("placed")
+_PLACED = (
+    select(
+        t.outbound_route_sequence.c.route_id,
+        func.min(t.outbound_route_sequence.c.seq).label("seq"),
     )
+    .group_by(t.outbound_route_sequence.c.route_id)
+    .subquery("placed")
+)
+"""Route and its place. A route without one is not in the dialplan; two places are one."""
+
+_IN_DIALPLAN = t.outbound_routes.join(_PLACED, _PLACED.c.route_id == t.outbound_routes.c.route_id)
+_COUNT = Prepared(select(func.count()).select_from(_IN_DIALPLAN))
+_link = t.outbound_route_trunks.c
+_LINKS = Packed(select(func.json_array(_link.route_id, _link.trunk_id)), _link.route_id, _link.seq)
 
 
 def count_outbound_routes(system: System) -> int:
     """How many routes are in the dialplan."""
-    placed = _order()
-    joined = t.outbound_routes.join(placed, placed.c.route_id == t.outbound_routes.c.route_id)
     with system.read() as connection:
-        return int(connection.scalar(select(func.count()).select_from(joined)) or 0)
+        return int(_COUNT.scalar(connection))
 
 
 def list_outbound_routes(system: System) -> bytes:
     """The JSON array of all routes with their trunks, first to last. Three SQL statements."""
-    placed = _order()
-    columns = [*live_columns(system.database, t.outbound_routes), ("seq", placed.c.seq)]
-    routes = t.outbound_routes.c
-    query = (
-        select(routes.route_id, json_row(columns))
-        .select_from(t.outbound_routes.join(placed, placed.c.route_id == routes.route_id))
-        .order_by(placed.c.seq, routes.route_id)
-    )
+    query = system.database.statement(_routes)
     with system.read() as connection:
-        rows = connection.execute(query).all()
-        links = _links(connection) if rows else {}
+        rows = query.rows(connection)
+        links = _by_route(_LINKS.joined(connection)) if rows else {}
         names = list_trunk_names(connection) if links else {}
     parts = []
     for route_id, text in rows:
@@ -107,35 +107,56 @@ def list_outbound_routes(system: System) -> bytes:
             for number in links.get(int(route_id), ())
             if number in names
         ]
-        parts.append(text[:-1].encode() + b',"trunks":' + orjson.dumps(trunks) + b"}")
-    return b"[" + b",".join(parts) + b"]"
+        parts.append(f'{text[:-1]},"trunks":{orjson.dumps(trunks).decode()}}}')
+    return f"[{','.join(parts)}]".encode()
 
 
-def _links(connection: Connection, routes: Sequence[int] | None = None) -> dict[int, list[int]]:
+def _routes(database: Database) -> Packed:
+    columns = [*live_columns(database, t.outbound_routes), ("seq", _PLACED.c.seq)]
+    route_id = t.outbound_routes.c.route_id
+    return Packed(
+        select(route_id, json_row(columns)).select_from(_IN_DIALPLAN), _PLACED.c.seq, route_id
+    )
+
+
+def _by_route(links: str) -> dict[int, list[int]]:
     """The trunks of routes in the order in which they are tried."""
-    table = t.outbound_route_trunks.c
-    query = select(table.route_id, table.trunk_id).order_by(table.route_id, table.seq)
-    if routes is not None:
-        query = query.where(table.route_id.in_(routes))
+    found: dict[int, list[int]] = {}
+    for route_id, trunk_id in orjson.loads(f"[{links}]"):
+        found.setdefault(route_id, []).append(trunk_id)
+    return found
+
+
+def _links_of(connection: Connection, routes: Sequence[int]) -> dict[int, list[int]]:
+    query = (
+        select(_link.route_id, _link.trunk_id)
+        .where(_link.route_id.in_(routes))
+        .order_by(_link.route_id, _link.seq)
+    )
     found: dict[int, list[int]] = {}
     for route_id, trunk_id in connection.execute(query):
         found.setdefault(int(route_id), []).append(int(trunk_id))
     return found
 
 
-def list_default_routes(system: System) -> dict[str, list[dict[str, Any]]]:
-    """The routes offered for each locale, each with all trunks. Two SQL statements."""
+def list_default_routes(system: System) -> bytes:
+    """The JSON of the routes offered for each locale, each with all trunks. Two SQL statements."""
     with system.read() as connection:
         templates = outbound_locales.list_templates(connection)
-        trunks = [
+        trunks = list_trunk_names(connection)
+    listed = orjson.dumps(
+        [
             {"name": trunk.name, "trunkid": str(trunk.id), "id": str(trunk.id)}
-            for trunk in list_trunk_names(connection).values()
+            for trunk in trunks.values()
             if not trunk.is_factory
         ]
-    return {
-        locale: [{"name": name, "trunks": trunks} for name in names]
-        for locale, names in templates.items()
-    }
+    )
+    return orjson.dumps(
+        {
+            locale: [{"name": name, "trunks": orjson.Fragment(listed)} for name in names]
+            for locale, names in templates.items()
+        }
+    )
 
 
 def list_locales(system: System) -> list[str]:
@@ -225,7 +246,7 @@ def _require_new_names(unit: Unit, routes: Sequence[WantedRoute]) -> None:
 
 def _set_trunks(unit: Unit, wanted: Mapping[int, Sequence[int] | None]) -> bool:
     """Give routes their trunks; True when one of them had others."""
-    stored = _links(unit.conn, list(wanted)) if wanted else {}
+    stored = _links_of(unit.conn, list(wanted)) if wanted else {}
     different = {
         route: trunks
         for route, trunks in wanted.items()
@@ -235,11 +256,11 @@ def _set_trunks(unit: Unit, wanted: Mapping[int, Sequence[int] | None]) -> bool:
         return False
     table = t.outbound_route_trunks
     unit.conn.execute(delete(table).where(table.c.route_id.in_(different)))
-    _link(unit, different)
+    _link_trunks(unit, different)
     return True
 
 
-def _link(unit: Unit, wanted: Mapping[int, Sequence[int]]) -> None:
+def _link_trunks(unit: Unit, wanted: Mapping[int, Sequence[int]]) -> None:
     rows = [
         {"route_id": route, "trunk_id": trunk, "seq": place}
         for route, trunks in wanted.items()
@@ -270,7 +291,7 @@ def _create(unit: Unit, route: WantedRoute, patterns: Sequence[tuple[str, str]])
     ]
     if rows:
         unit.conn.execute(insert(t.outbound_route_patterns), rows)
-    _link(unit, {number: route.trunks or ()})
+    _link_trunks(unit, {number: route.trunks or ()})
     if unit.database.live(t.outbound_route_email):
         unit.conn.execute(
             insert(t.outbound_route_email).values(

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 
 from nethvoice.pbx.extension_states import UNKNOWN, State, extension_states
 from nethvoice.pbx.phone_inventory import KnownModel, store_detected
 from nethvoice.problems import not_found
 from nethvoice.store import tables as t
+from nethvoice.store.packed import Packed
+from nethvoice.store.prepared import Prepared
 from nethvoice.store.rows import json_row
 from nethvoice.system import System
 from provisioning import scans
@@ -22,7 +24,7 @@ CUSTOM_MANUFACTURER = " _"
 CUSTOM_MODEL = "custom"
 """What clients know custom SIP devices by."""
 
-_Line = list[Any]
+_Line = tuple[str | None, str, str | None, str]
 """Model, JSON of the phone, extension, JSON of the line."""
 
 _SECONDS_TO_WAIT = 60.0
@@ -41,17 +43,18 @@ def list_phones(system: System) -> bytes:
     Costs three SQL statements and one AMI action however many phones there are.
     """
     with system.read() as connection:
-        rows = connection.execute(_INVENTORY).all()
+        rows = _INVENTORY.rows(connection)
         found = scans.all_results(connection)
         gateways = gateway_macs(connection)
     elements = []
     known: dict[str, list[_Line]] = {}
-    for mac, *line in rows:
+    facts = orjson.loads(f"[{','.join([fact for fact, _, _ in rows])}]")
+    for (mac, model, extension), (_, head, line) in zip(facts, rows, strict=True):
         if mac is None:
-            elements.append(f'{_CUSTOM},"lines":[{line[-1]}]}}')
+            elements.append(f'{_CUSTOM},"lines":[{line}]}}')
             continue
         # Rows of older versions have addresses in other writings.
-        known.setdefault(normalise_mac(mac) or mac, []).append(line)
+        known.setdefault(normalise_mac(mac) or mac, []).append((model, head, extension, line))
     # The newest scan that saw a phone tells where it is now.
     scanned = {device["mac"]: device for device in found if device["type"] == "phone"}
     for mac, device in scanned.items():
@@ -71,8 +74,9 @@ def list_phones(system: System) -> bytes:
     return f"[{','.join(elements)}]".encode()
 
 
-def _inventory() -> Any:
-    """The rows of all phones and custom devices, each with the phone and its line as JSON."""
+def _inventory() -> Packed:
+    """All phones and custom devices: MAC address, model and extension, then the phone, then its
+    line, each as JSON."""
     line: dict[str, Any] = {
         "extension": _phones.c.extension,
         "mainextension": _people.c.default_extension,
@@ -85,21 +89,21 @@ def _inventory() -> Any:
     hardware = json_row({**line, **person}.items())
     mac = func.upper(func.replace(_phones.c.mac, "-", ":"))
     phone = {"mac": mac, "model": _phones.c.model, "manufacturer": _phones.c.vendor}
-    return (
+    query = (
         select(
-            _phones.c.mac,
-            _phones.c.model,
+            func.json_array(_phones.c.mac, _phones.c.model, _phones.c.extension),
             json_row(phone.items()),
-            _phones.c.extension,
             case((_phones.c.mac.is_(None), custom), else_=hardware),
         )
         .select_from(_phones.outerjoin(_people, _people.c.id == _phones.c.user_id))
         .where(
-            _phones.c.type.in_(["physical", "temporaryphysical"]),
-            (_phones.c.mac.is_(None)) | (_phones.c.type == "physical"),
+            or_(
+                _phones.c.type == "physical",
+                and_(_phones.c.type == "temporaryphysical", _phones.c.mac.is_(None)),
+            )
         )
-        .order_by(_phones.c.id)
     )
+    return Packed(query, _phones.c.id)
 
 
 _INVENTORY = _inventory()
@@ -185,5 +189,8 @@ def _models(connection: Connection) -> dict[str, str]:
 
 def gateway_macs(connection: Connection) -> set[str]:
     """MAC addresses of the configured gateways, as lists have them."""
-    macs = connection.scalars(select(t.gateway_config.c.mac)).all()
-    return {normal for mac in macs if mac and (normal := normalise_mac(mac))}
+    rows = _GATEWAYS.rows(connection)
+    return {normal for (mac,) in rows if mac and (normal := normalise_mac(mac))}
+
+
+_GATEWAYS = Prepared(select(t.gateway_config.c.mac))

@@ -1,6 +1,6 @@
 """Reading trunks: FreePBX's rows together with the settings of their technology."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import orjson
 from sqlalchemy import (
@@ -8,16 +8,20 @@ from sqlalchemy import (
     Connection,
     Table,
     and_,
+    bindparam,
     case,
     distinct,
     func,
     literal,
     not_,
+    or_,
     select,
 )
 
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
+from nethvoice.store.database import Database
+from nethvoice.store.packed import Packed, json_objectagg
 from nethvoice.store.prepared import Prepared
 from nethvoice.store.rows import json_row, live_columns
 from nethvoice.system import System
@@ -41,37 +45,47 @@ def list_trunks(system: System, technology: str | None = None) -> bytes:
 
     At most four SQL statements and one AstDB read, however many there are.
     """
-    columns = [
-        (name, _shown_name() if name == "name" else item)
-        for name, item in live_columns(system.database, t.trunks)
-    ]
-    tech = func.lower(t.trunks.c.tech)
-    query = select(t.trunks.c.trunkid, tech.label("tech"), json_row(columns).label("text"))
-    if technology is not None:
-        query = query.where(tech == technology.lower())
+    statement = system.database.statement
     with system.read() as connection:
-        rows = connection.execute(query.order_by(t.trunks.c.trunkid)).all()
+        if technology is None:
+            rows = statement(_all_trunks).rows(connection)
+        else:
+            rows = statement(_trunks_of).rows(connection, {"technology": technology.lower()})
         if not rows:
             return b"[]"
-        details = _details(system, connection, [(int(row.trunkid), row.tech) for row in rows])
+        details = _details(system, connection, {tech for _, _, tech in rows})
     options = _dial_options(system)
-    return b"[" + b",".join(
-        _element(
-            row.text,
-            options.get(f"{row.trunkid}/dialopts"),
-            details.get((int(row.trunkid), row.tech), "{}"),
-        )
-        for row in rows
-    ) + b"]"  # fmt: skip
+    elements = [
+        _element(text, options.get(f"{number}/dialopts"), details.get((number, tech), _NOTHING))
+        for number, text, tech in rows
+    ]
+    return f"[{','.join(elements)}]".encode()
 
 
-def _element(text: str, options: str | None, details: str) -> bytes:
-    more = {
-        "dialopts": False if options is None else options,
-        "username": orjson.loads(details).get("username"),
-    }
-    start, end = text[:-1].encode(), orjson.dumps(more)[1:-1]
-    return start + b"," + end + b',"details":' + details.encode() + b"}"
+def _all_trunks(database: Database, *where: ColumnElement[bool]) -> Packed:
+    """Number, JSON and technology of trunks."""
+    columns = [
+        (name, _shown_name() if name == "name" else item)
+        for name, item in live_columns(database, t.trunks)
+    ]
+    query = select(t.trunks.c.trunkid, json_row(columns), func.lower(t.trunks.c.tech))
+    return Packed(query.where(*where), t.trunks.c.trunkid)
+
+
+def _trunks_of(database: Database) -> Packed:
+    return _all_trunks(database, func.lower(t.trunks.c.tech) == bindparam("technology"))
+
+
+_Details = tuple[str, str]
+"""JSON of the user name, and of all settings."""
+
+_NOTHING: _Details = ("null", "{}")
+
+
+def _element(text: str, options: str | None, details: _Details) -> str:
+    own = "false" if options is None else orjson.dumps(options).decode()
+    username, settings = details
+    return f'{text[:-1]},"dialopts":{own},"username":{username},"details":{settings}}}'
 
 
 def _shown_name() -> ColumnElement[str]:
@@ -85,33 +99,53 @@ def _shown_name() -> ColumnElement[str]:
 
 
 def _details(
-    system: System, connection: Connection, trunks: list[tuple[int, str]]
-) -> dict[tuple[int, str], str]:
-    """Settings by trunk, as JSON text; technologies without a table of settings are left out."""
-    found: dict[tuple[int, str], str] = {}
+    system: System, connection: Connection, technologies: Collection[str]
+) -> dict[tuple[str, str], _Details]:
+    """Settings by trunk and technology; those without a table of settings are left out."""
+    found: dict[tuple[str, str], _Details] = {}
+    for table, techs, prefix, query in _TABLES:
+        for tech in techs:
+            if tech in technologies and system.database.live(table) is not None:
+                found |= {
+                    (trunk.removeprefix(prefix), tech): (username, settings)
+                    for username, settings, trunk in query.rows(connection)
+                }
+    return found
+
+
+def _settings(table: Table, prefix: str) -> Packed:
+    """User name, all rows as one JSON object, and the trunk's id. There are dozens of rows for
+    every trunk, which the database puts together several times faster than Python reads them."""
+    keyword, data = table.c.keyword, table.c.data
+    secret = or_(
+        keyword.in_([literal(name) for name in _SECRETS]),
+        and_(keyword.in_([literal(name) for name in _TEXTS_WITH_SECRETS]), data != ""),
+    )
+    username = func.json_quote(func.max(case((keyword == "username", data))))
+    grouped = (
+        select(
+            func.coalesce(username, "null").label("username"),
+            json_objectagg(keyword, data).label("settings"),
+            table.c.id.label("id"),
+        )
+        .where(not_(secret))
+        .group_by(table.c.id)
+    )
+    if prefix:
+        grouped = grouped.where(table.c.id.startswith(prefix, autoescape=True))
+    rows = grouped.subquery()
+    return Packed(select(rows.c.username, rows.c.settings, rows.c.id))
+
+
+_TABLES = [
+    (table, techs, prefix, _settings(table, prefix))
     for table, techs, prefix in (
         (t.pjsip, ("pjsip",), ""),
         # Bare numbers are extensions in these tables.
         (t.sip, ("sip",), "tr-peer-"),
         (t.iax, ("iax", "iax2"), "tr-peer-"),
-    ):
-        mine = [(number, tech) for number, tech in trunks if tech in techs]
-        if mine and system.database.live(table) is not None:
-            settings = _settings(connection, table, prefix)
-            found |= {key: settings.get(f"{prefix}{key[0]}", "{}") for key in mine}
-    return found
-
-
-def _settings(connection: Connection, table: Table, prefix: str) -> dict[str, str]:
-    """The rows of each id as one JSON object. There are dozens of rows for every trunk, which the
-    database puts together several times faster than Python reads them."""
-    keyword, data = table.c.keyword, table.c.data
-    gather = func.json_group_object if connection.dialect.name == "sqlite" else func.json_objectagg
-    secret = keyword.in_(_SECRETS) | and_(keyword.in_(_TEXTS_WITH_SECRETS), data != "")
-    query = select(table.c.id, gather(keyword, data)).where(not_(secret)).group_by(table.c.id)
-    if prefix:
-        query = query.where(table.c.id.startswith(prefix, autoescape=True))
-    return dict(connection.execute(query).all())
+    )
+]
 
 
 def _dial_options(system: System) -> Mapping[str, str]:

@@ -1,10 +1,14 @@
 """Trunks as routes show them: their number and the name FreePBX gives them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from sqlalchemy import Connection, select
+import orjson
+from sqlalchemy import Connection, func, select
 
 from nethvoice.store import tables as t
+from nethvoice.store.packed import Packed
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,19 @@ def trunk_name(name: str, tech: str, channel: str) -> str:
     return f"AMP:{channel}" if tech.lower() == "custom" else f"{tech.upper()}/{channel}"
 
 
-def list_trunk_names(connection: Connection) -> dict[int, Trunk]:
+_TRUNK = (t.trunks.c.trunkid, t.trunks.c.name, t.trunks.c.tech, t.trunks.c.channelid)
+_TRUNKS = Packed(select(func.json_array(*_TRUNK)), *_TRUNK)
+
+
+def list_trunk_names(connection: Connection) -> Mapping[int, Trunk]:
     """All trunks by number, in ascending order; the first row wins where a number is used twice."""
-    columns = (t.trunks.c.trunkid, t.trunks.c.name, t.trunks.c.tech, t.trunks.c.channelid)
+    return _named(_TRUNKS.joined(connection))
+
+
+@lru_cache(maxsize=4)
+def _named(rows: str) -> Mapping[int, Trunk]:
     found: dict[int, Trunk] = {}
-    for number, name, tech, channel in connection.execute(select(*columns).order_by(*columns)):
+    for number, name, tech, channel in orjson.loads(f"[{rows}]"):
         shown = trunk_name(name or "", tech, channel)
-        found.setdefault(int(number), Trunk(int(number), shown, tech, channel))
+        found.setdefault(number, Trunk(number, shown, tech, channel))
     return found

@@ -5,11 +5,23 @@ Trunks of VoIP providers and of PSTN gateways take their ids here and are delete
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, union
+import orjson
+from sqlalchemy import (
+    BindParameter,
+    Connection,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    union,
+)
 
 from nethvoice.problems import conflict, not_found
 from nethvoice.store import tables as t
-from nethvoice.store.rows import present
+from nethvoice.store.packed import Packed
+from nethvoice.store.prepared import Prepared
+from nethvoice.store.rows import delete_rows, insert_row, insert_rows, present
 from nethvoice.store.unit import Unit
 from nethvoice.system import System
 
@@ -23,12 +35,27 @@ SIP proxy to leave topology hiding, or media encryption, alone."""
 _TAKEN_BY_FREEPBX = frozenset({"anonymous", "dpma_endpoint"})
 
 
+_IDS = Packed(select(t.trunks.c.trunkid))
+_NAMES = Packed(select(func.json_array(t.trunks.c.name, t.trunks.c.channelid)))
+_NAMES_OF_OTHERS = Packed(
+    select(func.json_array(t.pjsip.c.data)).where(
+        t.pjsip.c.keyword == "trunk_name", t.pjsip.c.id != bindparam("trunk")
+    )
+)
+_EXTENSION_NAMED = Prepared(
+    union(
+        select(t.users.c.extension).where(t.users.c.extension == bindparam("name")),
+        select(t.devices.c.id).where(t.devices.c.id == bindparam("name")),
+    )
+)
+
+
 def free_trunk_id(connection: Connection) -> int:
     """The lowest id that no trunk has, as FreePBX itself gives them out.
 
     The caller's unit holds the lock `TRUNKS`, and calls `forget_trunk_id` before it uses the id.
     """
-    used = set(connection.scalars(select(t.trunks.c.trunkid)))
+    used = set(orjson.loads(f"[{_IDS.joined(connection)}]"))
     return next(number for number in range(1, len(used) + 2) if number not in used)
 
 
@@ -38,23 +65,37 @@ def require_free_name(connection: Connection, name: str, trunk_id: int) -> None:
     It is the section name in five files of PJSIP, where extensions have theirs too. Left-overs of
     `trunk_id`, the id that the new trunk gets, do not count.
     """
-    trunks, pjsip = t.trunks.c, t.pjsip.c
-    named = (pjsip.keyword == "trunk_name") & (pjsip.id != str(trunk_id))
-    taken = [
-        *connection.execute(select(trunks.name, trunks.channelid)).all(),
-        *connection.execute(select(pjsip.data).where(named)).all(),
-    ]
-    names = {str(value).casefold() for row in taken for value in row}
-    extension = union(
-        select(t.users.c.extension).where(t.users.c.extension == name),
-        select(t.devices.c.id).where(t.devices.c.id == name),
-    )
+    others = _NAMES_OF_OTHERS.joined(connection, {"trunk": str(trunk_id)})
+    taken = [text for text in (_NAMES.joined(connection), others) if text]
+    rows = orjson.loads(f"[{','.join(taken)}]")
+    names = {str(value).casefold() for row in rows for value in row}
     if (
         name.casefold() in names | _TAKEN_BY_FREEPBX
-        or connection.execute(extension).first() is not None
+        or _EXTENSION_NAMED.first(connection, {"name": name}) is not None
     ):
         text = f"the name {name} is in use"
         raise conflict(text, error=text)
+
+
+_KINDS = ("peer", "user", "reg")
+_own_ids: list[BindParameter[str]] = [bindparam(kind) for kind in _KINDS]
+_flags = t.kvstore_nethcti3.c
+_HANGING = [
+    (table, Prepared(delete(table).where(where)))
+    for table, where in (
+        (t.pjsip, t.pjsip.c.id == bindparam("id")),
+        (t.sip, t.sip.c.id.in_(_own_ids)),
+        (t.iax, t.iax.c.id.in_(_own_ids)),
+        (t.trunk_dialpatterns, t.trunk_dialpatterns.c.trunkid == bindparam("trunk")),
+        (t.outbound_route_trunks, t.outbound_route_trunks.c.trunk_id == bindparam("trunk")),
+        (
+            t.kvstore_nethcti3,
+            (_flags.id == bindparam("id"))
+            & _flags.key.in_([literal(name) for name in HEADER_FLAGS]),
+        ),
+    )
+]
+"""What belongs to the id of a trunk."""
 
 
 def forget_trunk_id(unit: Unit, trunk_id: int) -> None:
@@ -63,17 +104,10 @@ def forget_trunk_id(unit: Unit, trunk_id: int) -> None:
     Ids are given out again: what stays behind would belong to the next trunk. FreePBX also writes
     `pjsip` rows without a trunk into Asterisk's configuration.
     """
-    own_ids = [f"tr-{kind}-{trunk_id}" for kind in ("peer", "user", "reg")]
-    kvstore = t.kvstore_nethcti3
-    for table, where in (
-        (t.pjsip, t.pjsip.c.id == str(trunk_id)),
-        (t.sip, t.sip.c.id.in_(own_ids)),
-        (t.iax, t.iax.c.id.in_(own_ids)),
-        (t.trunk_dialpatterns, t.trunk_dialpatterns.c.trunkid == trunk_id),
-        (t.outbound_route_trunks, t.outbound_route_trunks.c.trunk_id == trunk_id),
-        (kvstore, (kvstore.c.id == str(trunk_id)) & kvstore.c.key.in_(HEADER_FLAGS)),
-    ):
-        _delete(unit, table, where)
+    own = {kind: f"tr-{kind}-{trunk_id}" for kind in _KINDS}
+    for table, query in _HANGING:
+        if unit.database.live(table) is not None:
+            query.run(unit.conn, {"trunk": trunk_id, "id": str(trunk_id), **own})
     unit.astdb.delete("TRUNK", f"{trunk_id}/dialopts")
 
 
@@ -99,14 +133,12 @@ def insert_pjsip_trunk(
         "continue": "off",
         **columns,
     }
-    unit.conn.execute(insert(t.trunks).values(present(unit.database, t.trunks, trunk)))
-    unit.conn.execute(
-        insert(t.pjsip),
-        [
-            {"id": str(trunk_id), "keyword": keyword, "data": data, "flags": 0}
-            for keyword, data in rows.items()
-        ],
-    )
+    insert_row(unit.conn, t.trunks, present(unit.database, t.trunks, trunk))
+    settings = [
+        {"id": str(trunk_id), "keyword": keyword, "data": data, "flags": 0}
+        for keyword, data in rows.items()
+    ]
+    insert_rows(unit.conn, t.pjsip, settings)
 
 
 def remove_trunk(unit: Unit, trunk_id: int) -> bool:
@@ -115,7 +147,7 @@ def remove_trunk(unit: Unit, trunk_id: int) -> bool:
 
     The caller's unit holds the lock `TRUNKS`.
     """
-    if not unit.conn.execute(delete(t.trunks).where(t.trunks.c.trunkid == trunk_id)).rowcount:
+    if not delete_rows(unit.conn, t.trunks, {"trunkid": trunk_id}):
         return False
     forget_trunk_id(unit, trunk_id)
     unit.reload()
@@ -140,9 +172,4 @@ def set_header_flags(unit: Unit, trunk_id: int, flags: Mapping[str, int]) -> Non
         {"key": name, "val": "1" if flags.get(name) else "0", "type": None, "id": str(trunk_id)}
         for name in HEADER_FLAGS
     ]
-    unit.conn.execute(insert(t.kvstore_nethcti3), rows)
-
-
-def _delete(unit: Unit, table: Table, where: ColumnElement[bool]) -> None:
-    if unit.database.live(table) is not None:
-        unit.conn.execute(delete(table).where(where))
+    insert_rows(unit.conn, t.kvstore_nethcti3, rows)

@@ -334,18 +334,23 @@ def _write(connection: Connection, values: dict[str, str | None]) -> None:
         connection.execute(delete(rest_astdb).where(_key.in_(some)))
     rows = [{"key": path, "value": value} for path, value in values.items() if value is not None]
     if rows:
-        connection.execute(_upsert(connection), rows)
+        _UPSERTS[connection.dialect.name].run_many(connection, rows)
     values.clear()
 
 
-def _upsert(connection: Connection) -> Insert:
-    if connection.dialect.name == "sqlite":
-        embedded = sqlite.insert(rest_astdb)
-        return embedded.on_conflict_do_update(
+def _upserts() -> dict[str, Prepared]:
+    """`Set a key` by dialect."""
+    embedded, server = sqlite.insert(rest_astdb), mysql.insert(rest_astdb)
+    statements: dict[str, Insert] = {
+        "sqlite": embedded.on_conflict_do_update(
             index_elements=[_key], set_={"value": embedded.excluded.value}
-        )
-    statement = mysql.insert(rest_astdb)
-    return statement.on_duplicate_key_update(value=statement.inserted.value)
+        ),
+        "mysql": server.on_duplicate_key_update(value=server.inserted.value),
+    }
+    return {name: Prepared(made, ("key", "value")) for name, made in statements.items()}
+
+
+_UPSERTS = _upserts()
 
 
 def _below(prefix: str) -> ColumnElement[bool]:

@@ -11,7 +11,18 @@ from typing import Any, NoReturn, TypeVar
 
 import pymysql
 from pymysql.constants.SERVER_STATUS import SERVER_STATUS_IN_TRANS
-from sqlalchemy import Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Table,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    inspect,
+    select,
+    text,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     DBAPIError,
@@ -26,6 +37,7 @@ from sqlalchemy.schema import CreateTable
 
 from nethvoice.problems import Problem, unavailable
 from nethvoice.store import tables
+from nethvoice.store.prepared import Prepared
 
 LOCK_WAIT = 10.0
 """Seconds to wait for a named lock or a pooled connection before the request is refused."""
@@ -71,6 +83,7 @@ class Database:
             "pool_size": connections,
             "max_overflow": 0,
             "pool_timeout": LOCK_WAIT,
+            "hide_parameters": True,  # secrets are among them, and errors go to the log
         }
         if self.is_sqlite:
             if self._url.database:
@@ -123,10 +136,9 @@ class Database:
                     raise unavailable("the database is busy")
                 stack.callback(self._writer.release)
             connection = stack.enter_context(self.engine.connect())
-            if names and not self.is_sqlite:
+            if not self.is_sqlite:
                 for name in names:
                     stack.enter_context(self._mariadb_lock(connection, name, LOCK_WAIT))
-                connection.commit()
             connection = connection.execution_options(nethvoice_writes=True)
             with connection.begin():
                 yield connection
@@ -143,7 +155,6 @@ class Database:
                 self.engine.connect() as connection,
                 self._mariadb_lock(connection, name, wait, LockBusy(name)),
             ):
-                connection.commit()
                 yield
 
     @contextlib.contextmanager
@@ -152,7 +163,7 @@ class Database:
     ) -> Iterator[None]:
         # Lock names are global to the server, and one server may hold several PBXs.
         full = f"{name}@{self._url.database}"[:64]
-        got = connection.scalar(_GET_LOCK, {"name": full, "wait": wait})
+        got = _GET_LOCK.scalar(connection, {"name": full, "wait": wait})
         if got != 1:
             raise busy or unavailable(f"another change is holding {name}")
         try:
@@ -160,7 +171,7 @@ class Database:
         finally:
             # A broken connection has lost the lock already.
             with contextlib.suppress(SQLAlchemyError):
-                connection.execute(_RELEASE_LOCK, {"name": full})
+                _RELEASE_LOCK.scalar(connection, {"name": full})
 
     @contextlib.contextmanager
     def _file_lock(self, name: str, wait: float) -> Iterator[None]:
@@ -267,8 +278,8 @@ class Database:
         self.engine.dispose()
 
 
-_GET_LOCK = text("SELECT GET_LOCK(:name, :wait)")
-_RELEASE_LOCK = text("SELECT RELEASE_LOCK(:name)")
+_GET_LOCK = Prepared(select(func.get_lock(bindparam("name"), bindparam("wait"))))
+_RELEASE_LOCK = Prepared(select(func.release_lock(bindparam("name"))))
 
 _SESSION = (
     "SET SESSION tx_isolation = 'READ-COMMITTED',"

@@ -8,14 +8,17 @@ at a time, so that a later change is never overtaken by a left-over of an earlie
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, literal, select, update
 
 from nethvoice.store.database import Database, LockBusy
+from nethvoice.store.prepared import Prepared
+from nethvoice.store.rows import delete_rows, insert_row
 from nethvoice.store.tables import rest_outbox
 
 log = logging.getLogger(__name__)
@@ -83,7 +86,7 @@ class Outbox:
         """Write the effects into the transaction of the change that causes them."""
         if operations:
             text = orjson.dumps(list(operations)).decode()
-            connection.execute(insert(rest_outbox).values(target=target, operations=text))
+            insert_row(connection, rest_outbox, {"target": target, "operations": text})
 
     def drain(self, wait: float = _OWN_TURN) -> None:
         """Apply what waits. Failures stay in the outbox; nothing is raised for them."""
@@ -166,9 +169,11 @@ class Outbox:
         with self._database.write() as connection:
             if target.joins_transaction:
                 target.apply(operations, connection)
-            connection.execute(
-                delete(rest_outbox).where(rest_outbox.c.id.in_([row.id for row in rows]))
-            )
+            if len(rows) == 1:
+                delete_rows(connection, rest_outbox, {"id": rows[0].id})
+            else:
+                ids = [row.id for row in rows]
+                connection.execute(delete(rest_outbox).where(rest_outbox.c.id.in_(ids)))
 
     def _count_failure(self, row_id: int, error: Exception) -> bool:
         """Note one more failure; True when the effect is parked now and no longer in the way."""
@@ -195,16 +200,21 @@ class Outbox:
             )
         return parked
 
-    def _waiting(self, targets: Sequence[str]) -> dict[str, list[Row]]:
+    def _waiting(self, targets: Collection[str]) -> dict[str, list[Row]]:
         """The oldest effects by target, each target's in order."""
-        query = (
-            select(rest_outbox.c.id, rest_outbox.c.target, rest_outbox.c.operations)
-            .where(rest_outbox.c.target.in_(targets), ~rest_outbox.c.parked)
-            .order_by(rest_outbox.c.id)
-            .limit(_BATCH)
-        )
+        query = _waiting_for(tuple(sorted(targets)))
         found: dict[str, list[Row]] = {}
         with self._database.read() as connection:
-            for row_id, target, operations in connection.execute(query):
+            for row_id, target, operations in query.rows(connection):
                 found.setdefault(target, []).append(Row(row_id, orjson.loads(operations)))
         return found
+
+
+@lru_cache(maxsize=32)
+def _waiting_for(targets: tuple[str, ...]) -> Prepared:
+    return Prepared(
+        select(rest_outbox.c.id, rest_outbox.c.target, rest_outbox.c.operations)
+        .where(rest_outbox.c.target.in_([literal(name) for name in targets]), ~rest_outbox.c.parked)
+        .order_by(rest_outbox.c.id)
+        .limit(literal(_BATCH))
+    )

@@ -57,11 +57,11 @@ class Packed:
         return [["" if value is None else str(value) for value in row] for row in rows]
 
     def joined(self, connection: Connection, values: Values = NONE) -> str:
-        """The rows of a query with one column, which is never null, with commas between them."""
+        """The rows of a query with one column, never null, with commas between them."""
         text = self._text(connection, values)
         if text is not None:
             return text.replace(_RECORD, "")
-        return ",".join([text for (text,) in self._rows.rows(connection, values)])
+        return ",".join([str(text) for (text,) in self._rows.rows(connection, values)])
 
     def _text(self, connection: Connection, values: Values) -> str | None:
         """All rows in one text; None where they are better, or had to be, read one by one."""

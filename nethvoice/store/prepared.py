@@ -6,7 +6,7 @@ the errors stay SQLAlchemy's.
 """
 
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,21 +20,28 @@ NONE: Values = {}
 
 @dataclass(frozen=True)
 class _Compiled:
-    """The text for one dialect, its constants, and the order in which values are sent if they are
-    not sent by name."""
+    """The text for one dialect, its constants, the conversions of values that the driver does not
+    make, and the order in which values are sent if they are not sent by name."""
 
     text: str
     constants: dict[str, Any]
+    conversions: dict[str, Callable[[Any], Any]]
     order: tuple[str, ...] | None
     row: Callable[[Iterable[Any]], Any]
+
+    def parameters(self, values: Values) -> Any:
+        """What the driver gets."""
+        named = {**self.constants, **values} if self.constants else values
+        if self.conversions:
+            named = {**named, **{name: to(named[name]) for name, to in self.conversions.items()}}
+        return named if self.order is None else tuple([named[name] for name in self.order])
 
 
 class Prepared:
     """A statement with `bindparam`s in place of what differs from use to use.
 
-    Its columns and parameters must be such that the driver's values need no conversion: texts and
-    numbers, no Boolean and no list for IN that is not constant. `columns` are those that an INSERT
-    gives values for.
+    Its columns must be such that the driver's values are what is wanted: texts and numbers, no
+    Boolean. Lists for IN are written out. `columns` are those that an INSERT gives values for.
     """
 
     def __init__(self, statement: Executable, columns: Iterable[str] = ()) -> None:
@@ -64,24 +71,33 @@ class Prepared:
         cursor, _ = self._send(connection, values)
         return int(self._read(connection, cursor, lambda: cursor.rowcount))
 
+    def run_many(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """Send a change once for each of the rows; PyMySQL makes one statement of INSERTs."""
+        cursor, _ = self._send(connection, NONE, rows)
+        self._read(connection, cursor, lambda: None)
+
     def insert(self, connection: Connection, values: Values) -> int:
         """Send an INSERT of one row; returns the number that the database gave it, else 0."""
         cursor, _ = self._send(connection, values)
         return int(self._read(connection, cursor, lambda: cursor.lastrowid) or 0)
 
-    def _send(self, connection: Connection, values: Values) -> tuple[Any, _Compiled]:
+    def _send(
+        self, connection: Connection, values: Values, many: Sequence[Values] | None = None
+    ) -> tuple[Any, _Compiled]:
         dialect = connection.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             compiled = self._compiled[dialect.name] = self._compile(dialect)
-        parameters: Any = {**compiled.constants, **values} if compiled.constants else values
-        if compiled.order is not None:
-            parameters = tuple([parameters[name] for name in compiled.order])
+        parameters: Any
+        if many is None:
+            parameters = compiled.parameters(values)
+        else:
+            parameters = [compiled.parameters(row) for row in many]
         cursor = connection.connection.cursor()
         for listener in connection.dispatch.before_cursor_execute:
-            listener(connection, cursor, compiled.text, parameters, None, False)
+            listener(connection, cursor, compiled.text, parameters, None, many is not None)
         try:
-            cursor.execute(compiled.text, parameters)
+            (cursor.execute if many is None else cursor.executemany)(compiled.text, parameters)
         except Exception as error:
             _raise(connection, error, compiled.text)
         return cursor, compiled
@@ -98,9 +114,11 @@ class Prepared:
         made: SQLCompiler = self._statement.compile(dialect=dialect, column_keys=self._columns)
         if made.post_compile_params:
             raise TypeError("the text depends on its parameters")
-        for bind in made.binds.values():
-            if bind.type.dialect_impl(dialect).bind_processor(dialect) is not None:
-                raise TypeError(f"values of {bind.key} need a conversion")
+        conversions: dict[str, Callable[[Any], Any]] = {
+            made.bind_names[bind]: convert
+            for bind in made.binds.values()
+            if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect)) is not None
+        }
         names = [column.keyname for column in made._result_columns]
         for column in made._result_columns:
             if column.type.dialect_impl(dialect).result_processor(dialect, None) is not None:
@@ -114,12 +132,13 @@ class Prepared:
         text = made.string
         if made.positional:
             order = tuple(made.positiontup or ())
-            return _Compiled(text, {n: b.value for n, b in constants.items()}, order, record._make)
+            fixed = {name: bind.value for name, bind in constants.items()}
+            return _Compiled(text, fixed, conversions, order, record._make)
         for name, bind in constants.items():
             # PyMySQL would quote it anew each time.
             literal = made.render_literal_value(bind.value, bind.type)
             text = text.replace(f"%({name})s", literal)
-        return _Compiled(text, {}, None, record._make)
+        return _Compiled(text, {}, conversions, None, record._make)
 
 
 def _raise(connection: Connection, error: Exception, statement: str | None) -> None:

@@ -1,7 +1,8 @@
 """Writing rows so that a change that alters nothing touches nothing, and reading them as JSON."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -11,9 +12,10 @@ from sqlalchemy import (
     RowMapping,
     String,
     Table,
+    bindparam,
     cast,
-    collate,
     column,
+    delete,
     func,
     insert,
     literal,
@@ -22,9 +24,12 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
 
 from nethvoice.problems import Problem
 from nethvoice.store.database import Database
+from nethvoice.store.prepared import Prepared
 
 
 def text_value(value: object) -> str | None:
@@ -84,25 +89,36 @@ def require_width(database: Database, table: Table, name: str, value: str, label
         raise Problem(422, "Refused", f"{label} is longer than {width} characters")
 
 
-def differs(connection: Connection, item: Column[Any], value: object) -> ColumnElement[bool]:
+def differs(item: Column[Any], value: object) -> ColumnElement[bool]:
     """True in SQL where the column does not hold exactly `value`, letter case included."""
-    if not isinstance(item.type, String):
-        return item.is_distinct_from(value)
-    if connection.dialect.name == "sqlite":
-        return collate(item, "BINARY").is_distinct_from(value)
-    # Columns of older databases may have another character set or a padding collation.
-    exact = collate(func.convert(item.op("USING")(mysql_charset)), "utf8mb4_nopad_bin")
+    exact = _exactly(item) if isinstance(item.type, String) else item
     return exact.is_distinct_from(value)
 
 
-mysql_charset: ColumnElement[Any] = column("utf8mb4")
+class _exactly(GenericFunction[str]):  # noqa: N801 - a function of SQL
+    """A text column, compared letter by letter."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(_exactly, "sqlite")
+def _exactly_on_sqlite(element: _exactly, compiler: Any, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)} COLLATE BINARY)"
+
+
+@compiles(_exactly)
+def _exactly_on_mariadb(element: _exactly, compiler: Any, **options: Any) -> str:
+    # Columns of older databases may have another character set or a padding collation.
+    item = compiler.process(element.clauses, **options)
+    return f"(convert({item} USING utf8mb4) COLLATE utf8mb4_nopad_bin)"
 
 
 def change_rows(
     connection: Connection, table: Table, where: ColumnElement[bool], values: Mapping[str, Any]
 ) -> int:
     """Update the rows that differ from `values`; returns how many were changed."""
-    different = or_(*(differs(connection, table.c[name], v) for name, v in values.items()))
+    different = or_(*(differs(table.c[name], value) for name, value in values.items()))
     statement = update(table).where(where, different).values(dict(values))
     return int(connection.execute(statement).rowcount)
 
@@ -111,19 +127,61 @@ def put_row(
     connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]
 ) -> bool:
     """Make the row with `key` hold `values`, other columns keeping theirs; True when changed."""
-    where = [table.c[name] == value for name, value in key.items()]
-    found = connection.execute(select(literal(1)).select_from(table).where(*where)).first()
-    if found is None:
-        connection.execute(insert(table).values({**key, **values}))
+    if _exists(table, (*key,)).first(connection, key) is None:
+        insert_row(connection, table, {**key, **values})
         return True
-    return change_rows(connection, table, _all(where), values) > 0
+    return change_row(connection, table, key, values) > 0
 
 
-def _all(conditions: list[ColumnElement[bool]]) -> ColumnElement[bool]:
-    result = conditions[0]
-    for condition in conditions[1:]:
-        result = result & condition
-    return result
+def change_row(
+    connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]
+) -> int:
+    """As `change_rows`, for the rows whose columns are as in `key`."""
+    parameters = {f"new_{name}": value for name, value in values.items()}
+    parameters |= {f"key_{name}": value for name, value in key.items()}
+    return _change(table, (*key,), (*values,)).run(connection, parameters)
+
+
+def insert_row(connection: Connection, table: Table, values: Mapping[str, Any]) -> int:
+    """Insert a row; returns the number that the database gave it, 0 for none."""
+    return _insert(table, (*values,)).insert(connection, values)
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows, which all have the same columns, in one statement."""
+    if rows:
+        _insert(table, (*rows[0],)).run_many(connection, rows)
+
+
+def delete_rows(connection: Connection, table: Table, key: Mapping[str, Any]) -> int:
+    """Delete the rows whose columns are as in `key`; returns how many."""
+    return _delete(table, (*key,)).run(connection, key)
+
+
+@cache
+def _exists(table: Table, key: tuple[str, ...]) -> Prepared:
+    return Prepared(select(literal(1)).select_from(table).where(*_keyed(table, key)).limit(1))
+
+
+@cache
+def _insert(table: Table, columns: tuple[str, ...]) -> Prepared:
+    return Prepared(insert(table), columns)
+
+
+@cache
+def _delete(table: Table, key: tuple[str, ...]) -> Prepared:
+    return Prepared(delete(table).where(*_keyed(table, key)))
+
+
+@cache
+def _change(table: Table, key: tuple[str, ...], columns: tuple[str, ...]) -> Prepared:
+    new = {name: bindparam(f"new_{name}", type_=table.c[name].type) for name in columns}
+    different = or_(*(differs(table.c[name], value) for name, value in new.items()))
+    return Prepared(update(table).where(*_keyed(table, key, "key_"), different).values(new))
+
+
+def _keyed(table: Table, key: tuple[str, ...], prefix: str = "") -> list[ColumnElement[bool]]:
+    return [table.c[name] == bindparam(f"{prefix}{name}") for name in key]
 
 
 def insert_ignore(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:

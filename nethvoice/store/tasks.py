@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, update
 
 from nethvoice.problems import Problem
 from nethvoice.store.database import Database
+from nethvoice.store.rows import insert_row
 from nethvoice.store.tables import rest_tasks
 
 log = logging.getLogger(__name__)
@@ -186,17 +187,16 @@ class TaskEngine:
     ) -> None:
         """Add a task's row, in the caller's transaction."""
         now = time.time()
-        connection.execute(
-            insert(rest_tasks).values(
-                id=task_id,
-                kind=kind,
-                state=state,
-                owner=owner,
-                progress=progress,
-                created=now,
-                updated=now,
-            )
-        )
+        row = {
+            "id": task_id,
+            "kind": kind,
+            "state": state,
+            "owner": owner,
+            "progress": progress,
+            "created": now,
+            "updated": now,
+        }
+        insert_row(connection, rest_tasks, row)
 
     @classmethod
     def insert_finished(cls, connection: Connection, kind: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import yaml
 from sqlalchemy import func, insert, select, update
@@ -116,7 +117,7 @@ def test_an_operators_file_adds_and_replaces(system: System) -> None:
             ).all()
         )
     assert (rows["codecs"], rows["client_uri"]) == ("opus,alaw", "sip:u@acme.example")
-    listed = {row["provider"]: row for row in list_providers(system)}
+    listed = {row["provider"]: row for row in orjson.loads(list_providers(system))}
     assert listed["acme"]["registration"] == "USERNAME:PASSWORD@sip.acme.example/NUMERO"
     assert listed["VIVAVOX"]["description"] == "VivaVox by us"
 
