@@ -38,7 +38,7 @@ class Connections:
         try:
             connection = self._free.get_nowait()
         except queue.Empty:
-            connection = pymysql.connect(**self._options)
+            connection = pymysql.connect(**self._options, autocommit=True)
         with connection.cursor() as cursor:
             rows: Any = ()
             effect = 0
@@ -53,7 +53,6 @@ class Connections:
                     effect = cursor.lastrowid
                 if cursor.description:
                     rows = cursor.fetchall()
-            connection.commit()
         self._free.put(connection)
         return orjson.dumps(rows, default=str)
 

@@ -102,10 +102,12 @@ def get_settings(system: System, extensions: Sequence[str]) -> dict[str, Any]:
         raise not_found(f"there is no extension {', '.join(mains[:3])}")
 
     def common(value: Callable[[str], Any]) -> Any:
-        values = [value(main) for main in known]
-        first = values[0]
-        same = all(type(other) is type(first) and other == first for other in values)
-        return first if same else None
+        first = value(known[0])
+        for main in known[1:]:
+            other = value(main)
+            if type(other) is not type(first) or other != first:
+                return None
+        return first
 
     def column(name: str) -> Any:
         return common(lambda main: stored.users[main][name] or "")

@@ -1,7 +1,8 @@
 """Reading extensions: FreePBX's rows of an extension together with its AstDB settings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 from sqlalchemy import ColumnElement, and_, bindparam, func, literal, or_, select
@@ -65,7 +66,8 @@ _KEYS = {
     "recording_out_internal": "recording/out/internal",
     "recording_ondemand": "recording/ondemand",
 }
-_PAGING_KEYS = ("answermode", "intercom")
+_PAGING_KEYS = {"answermode": "answermode", "intercom": "intercom"}
+_PRIORITY = "recording/priority"
 
 
 def list_extensions(system: System, kind: Kind) -> bytes:
@@ -96,18 +98,25 @@ def _elements(
         stored = system.astdb.tree("AMPUSER", branch) if rows else {}
     except (AmiUnavailable, AmiRefused):
         stored = {}
-    paging = system.database.live(t.paging_groups) is not None
-    return [f"{text[:-1]},{_settings(extension, stored, paging)}" for text, extension in rows]
+    keys = [*_KEYS.values(), _PRIORITY]
+    if system.database.live(t.paging_groups) is not None:
+        keys += _PAGING_KEYS.values()
+    get, ends = stored.get, [f"/{key}" for key in keys]
+    return [
+        f"{text[:-1]},{_settings(tuple([get(extension + end) for end in ends]))}"
+        for text, extension in rows
+    ]
 
 
-def _settings(extension: str, stored: Mapping[str, str], paging: bool) -> str:
-    """The members that come from AstDB, and the brace that ends the object."""
-    found: dict[str, str | int] = {
-        name: stored.get(f"{extension}/{key}", "") for name, key in _KEYS.items()
-    }
-    priority = stored.get(f"{extension}/recording/priority")
+@lru_cache(maxsize=1024)
+def _settings(values: tuple[str | None, ...]) -> str:
+    """The members that come from AstDB, and the brace that ends the object; most extensions have
+    the same. Without the paging module its values are left out."""
+    stored = dict(zip((*_KEYS, _PRIORITY, *_PAGING_KEYS), values, strict=False))
+    found: dict[str, str | int] = {name: stored[name] or "" for name in _KEYS}
+    priority = stored[_PRIORITY]
     # A number when the key exists and the text "10" when it does not: clients know both.
     found["recording_priority"] = int(priority) if priority and priority.isdigit() else "10"
     for name in _PAGING_KEYS:
-        found[name] = stored.get(f"{extension}/{name}", "") if paging else ""
+        found[name] = stored.get(name) or ""
     return orjson.dumps(found)[1:].decode()

@@ -5,12 +5,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+import orjson
+from sqlalchemy import Connection, delete, func, insert, select
 
 from nethvoice.pbx.dial_patterns import is_route_pattern
 from nethvoice.store import tables as t
 from nethvoice.store.catalogue import Catalogue
-from nethvoice.store.prepared import Prepared
+from nethvoice.store.packed import Packed
 
 KINDS = ("national", "cellphone", "international", "toll")
 """The kinds of numbers, in the order in which routes are offered; others follow."""
@@ -107,15 +108,28 @@ def list_locales(connection: Connection) -> list[str]:
     return list(list_templates(connection))
 
 
-_OFFERED = Prepared(
-    select(t.outbound_routes_locales.c.locale, t.outbound_routes_locales.c.key).distinct()
+_offered = (
+    select(t.outbound_routes_locales.c.locale, t.outbound_routes_locales.c.key)
+    .distinct()
+    .subquery()
 )
+_OFFERED = Packed(select(func.json_array(_offered.c.locale, _offered.c.key)))
 
 
 def list_templates(connection: Connection) -> dict[str, list[str]]:
     """The names of the routes offered for each locale, `national_it` for instance, in order."""
+    return templates_of_rows(template_rows(connection))
+
+
+def template_rows(connection: Connection) -> str:
+    """The rows from which `templates_of_rows` makes the same."""
+    return _OFFERED.joined(connection)
+
+
+def templates_of_rows(rows: str) -> dict[str, list[str]]:
+    """The names by locale."""
     found: dict[str, set[str]] = {}
-    for locale, kind in _OFFERED.rows(connection):
+    for locale, kind in orjson.loads(f"[{rows}]"):
         found.setdefault(locale, set()).add(kind)
     return {
         locale: [route_name(kind, locale) for kind in sorted(found[locale], key=_place)]

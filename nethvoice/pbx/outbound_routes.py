@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from nethvoice.pbx import outbound_locales
 from nethvoice.pbx.dial_patterns import route_pattern_part
-from nethvoice.pbx.trunk_names import list_trunk_names
+from nethvoice.pbx.trunk_names import trunk_rows, trunks_of_rows
 from nethvoice.pbx.values import number_text
 from nethvoice.problems import bad_request, conflict, not_found
 from nethvoice.store import tables as t
@@ -97,26 +98,28 @@ def list_outbound_routes(system: System) -> bytes:
     """The JSON array of all routes with their trunks, first to last. Three SQL statements."""
     query = system.database.statement(_routes)
     with system.read() as connection:
-        rows = query.rows(connection)
-        links = _by_route(_LINKS.joined(connection)) if rows else {}
-        names = list_trunk_names(connection) if links else {}
-    parts = []
-    for route_id, text in rows:
-        trunks = [
-            {"trunkid": str(number), "name": names[number].name}
-            for number in links.get(int(route_id), ())
-            if number in names
+        routes = query.joined(connection)
+        return _listed(routes, _LINKS.joined(connection), trunk_rows(connection))
+
+
+@lru_cache(maxsize=4)
+def _listed(routes: str, links: str, trunks: str) -> bytes:
+    """What the rows mean; the last answer is kept, for they change rarely."""
+    tried, known = _by_route(links), trunks_of_rows(trunks)
+    listed = orjson.loads(f"[{routes}]")
+    for route in listed:
+        route["trunks"] = [
+            {"trunkid": str(number), "name": known[number].name}
+            for number in tried.get(int(route["route_id"]), ())
+            if number in known
         ]
-        parts.append(f'{text[:-1]},"trunks":{orjson.dumps(trunks).decode()}}}')
-    return f"[{','.join(parts)}]".encode()
+    return orjson.dumps(listed)
 
 
 def _routes(database: Database) -> Packed:
     columns = [*live_columns(database, t.outbound_routes), ("seq", _PLACED.c.seq)]
-    route_id = t.outbound_routes.c.route_id
-    return Packed(
-        select(route_id, json_row(columns)).select_from(_IN_DIALPLAN), _PLACED.c.seq, route_id
-    )
+    query = select(json_row(columns)).select_from(_IN_DIALPLAN)
+    return Packed(query, _PLACED.c.seq, t.outbound_routes.c.route_id)
 
 
 def _by_route(links: str) -> dict[int, list[int]]:
@@ -142,19 +145,21 @@ def _links_of(connection: Connection, routes: Sequence[int]) -> dict[int, list[i
 def list_default_routes(system: System) -> bytes:
     """The JSON of the routes offered for each locale, each with all trunks. Two SQL statements."""
     with system.read() as connection:
-        templates = outbound_locales.list_templates(connection)
-        trunks = list_trunk_names(connection)
-    listed = orjson.dumps(
-        [
-            {"name": trunk.name, "trunkid": str(trunk.id), "id": str(trunk.id)}
-            for trunk in trunks.values()
-            if not trunk.is_factory
-        ]
-    )
+        return _offered(outbound_locales.template_rows(connection), trunk_rows(connection))
+
+
+@lru_cache(maxsize=4)
+def _offered(templates: str, trunks: str) -> bytes:
+    """What the rows mean; the last answer is kept, for they change rarely."""
+    listed = [
+        {"name": trunk.name, "trunkid": str(trunk.id), "id": str(trunk.id)}
+        for trunk in trunks_of_rows(trunks).values()
+        if not trunk.is_factory
+    ]
     return orjson.dumps(
         {
-            locale: [{"name": name, "trunks": orjson.Fragment(listed)} for name in names]
-            for locale, names in templates.items()
+            locale: [{"name": name, "trunks": listed} for name in names]
+            for locale, names in outbound_locales.templates_of_rows(templates).items()
         }
     )
 

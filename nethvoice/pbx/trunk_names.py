@@ -39,11 +39,17 @@ _TRUNKS = Packed(select(func.json_array(*_TRUNK)), *_TRUNK)
 
 def list_trunk_names(connection: Connection) -> Mapping[int, Trunk]:
     """All trunks by number, in ascending order; the first row wins where a number is used twice."""
-    return _named(_TRUNKS.joined(connection))
+    return trunks_of_rows(trunk_rows(connection))
+
+
+def trunk_rows(connection: Connection) -> str:
+    """The rows from which `trunks_of_rows` makes the same, for who keeps what it makes of them."""
+    return _TRUNKS.joined(connection)
 
 
 @lru_cache(maxsize=4)
-def _named(rows: str) -> Mapping[int, Trunk]:
+def trunks_of_rows(rows: str) -> Mapping[int, Trunk]:
+    """Trunks by number."""
     found: dict[int, Trunk] = {}
     for number, name, tech, channel in orjson.loads(f"[{rows}]"):
         shown = trunk_name(name or "", tech, channel)

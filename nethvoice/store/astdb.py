@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Insert, bindparam, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, Insert, bindparam, delete, func, or_, select
 from sqlalchemy.dialects import mysql, sqlite
 
 from nethvoice.store.ami import AmiClient, AmiRefused, AmiUnavailable, Fields
@@ -278,9 +278,11 @@ class EmbeddedAstDB:
     def tree(self, family: str, branch: str | None = None) -> dict[str, str]:
         start, below = _prefixes(family, branch)
         with self._database.read() as connection:
-            text = _TREE.scalar(connection, {"first": below, "behind": _behind(below)})
+            text = _TREE.scalar(
+                connection, {"start": start + 1, "first": below, "behind": _behind(below)}
+            )
         found: dict[str, str] = orjson.loads(text or b"{}")
-        return {path[start:]: value for path, value in found.items()}
+        return found
 
     def apply(
         self, operations: Sequence[AstdbOperation], connection: Connection | None = None
@@ -296,7 +298,7 @@ class EmbeddedAstDB:
 
 _key = rest_astdb.c.key
 _TREE = Prepared(
-    select(json_objectagg(_key, rest_astdb.c.value)).where(
+    select(json_objectagg(func.substr(_key, bindparam("start")), rest_astdb.c.value)).where(
         _key >= bindparam("first"), _key < bindparam("behind")
     )
 )

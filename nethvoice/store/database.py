@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 from sqlalchemy.schema import CreateTable
 
 from nethvoice.problems import Problem, unavailable
@@ -77,6 +78,9 @@ class Database:
         self._live: dict[str, LiveTable] | None = None
         self._live_guard = threading.Lock()
         self._statements: dict[Callable[[Database], Any], Any] = {}
+        self._idle: deque[tuple[float, Connection]] = deque()
+        """The last one given back is the first to be taken: the pool's own checkout and checkin
+        would cost as much as a small query."""
 
     def _make_engine(self, connections: int) -> Engine:
         pool: dict[str, Any] = {
@@ -91,7 +95,6 @@ class Database:
             arguments: dict[str, Any] = {"timeout": LOCK_WAIT, "check_same_thread": False}
             engine = create_engine(self._url, connect_args=arguments, **pool)
             event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
             return engine
         arguments = {
             "connect_timeout": _CONNECT_TIMEOUT,
@@ -103,7 +106,6 @@ class Database:
         }
         engine = create_engine(self._url, connect_args=arguments, pool_recycle=1800, **pool)
         event.listen(engine, "do_connect", _connect_mariadb)
-        event.listen(engine, "begin", _begin_mariadb)
         event.listen(engine, "checkin", _remember_checkin)
         event.listen(engine, "checkout", _ping_when_idle)
         return engine
@@ -114,8 +116,13 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A connection for reading. Raises Problem 503 when the database cannot be had."""
         try:
-            with self.engine.connect() as connection:
+            connection = self._take()
+            try:
                 yield connection
+            except BaseException:
+                connection.close()
+                raise
+            self._give_back(connection)
         except (PoolTimeout, DBAPIError) as error:
             _raise_outage(error)
 
@@ -129,33 +136,60 @@ class Database:
         Raises Problem 503 when a lock or the database cannot be had in time.
         """
         names = [lock] if isinstance(lock, str) else sorted(lock or ())
-        with _outages_as_problems(), contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             if self.is_sqlite:
                 # SQLite has one writer at a time; queueing here is fairer than its busy handler.
                 if not self._writer.acquire(timeout=LOCK_WAIT):
                     raise unavailable("the database is busy")
                 stack.callback(self._writer.release)
-            connection = stack.enter_context(self.engine.connect())
+            connection = stack.enter_context(self.read())
             if not self.is_sqlite:
                 for name in names:
                     stack.enter_context(self._mariadb_lock(connection, name, LOCK_WAIT))
-            connection = connection.execution_options(nethvoice_writes=True)
             with connection.begin():
+                # What SQLite reads before it writes must not be changed by others meanwhile.
+                (_BEGIN_IMMEDIATE if self.is_sqlite else _BEGIN).run(connection)
                 yield connection
+
+    def _take(self) -> Connection:
+        """A connection that was used a moment ago, or one that the pool has checked."""
+        while self._idle:
+            try:
+                since, connection = self._idle.pop()
+            except IndexError:
+                break  # another thread was quicker
+            if time.monotonic() - since < _IDLE_BEFORE_PING:
+                return connection
+            connection.close()
+        return self.engine.connect()
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.closed or connection.invalidated:
+            connection.close()
+            return
+        if connection.in_transaction():
+            connection.rollback()
+        if self._all_taken():
+            connection.close()  # someone may be waiting for it at the pool
+        else:
+            self._idle.append((time.monotonic(), connection))
+
+    def _all_taken(self) -> bool:
+        pool = self.engine.pool
+        return isinstance(pool, QueuePool) and pool.checkedout() >= pool.size()
 
     @contextlib.contextmanager
     def lock(self, name: str, wait: float = LOCK_WAIT) -> Iterator[None]:
         """Hold the named lock, across processes, without a transaction. Raises LockBusy."""
-        with _outages_as_problems():
-            if self.is_sqlite:
-                with self._file_lock(name, wait):
-                    yield
-                return
-            with (
-                self.engine.connect() as connection,
-                self._mariadb_lock(connection, name, wait, LockBusy(name)),
-            ):
+        if self.is_sqlite:
+            with self._file_lock(name, wait):
                 yield
+            return
+        with (
+            self.read() as connection,
+            self._mariadb_lock(connection, name, wait, LockBusy(name)),
+        ):
+            yield
 
     @contextlib.contextmanager
     def _mariadb_lock(
@@ -275,9 +309,13 @@ class Database:
 
     def close(self) -> None:
         """Close the pooled connections."""
+        while self._idle:
+            self._idle.pop()[1].close()
         self.engine.dispose()
 
 
+_BEGIN = Prepared(text("BEGIN"))
+_BEGIN_IMMEDIATE = Prepared(text("BEGIN IMMEDIATE"))
 _GET_LOCK = Prepared(select(func.get_lock(bindparam("name"), bindparam("wait"))))
 _RELEASE_LOCK = Prepared(select(func.release_lock(bindparam("name"))))
 
@@ -288,11 +326,8 @@ _SESSION = (
 
 
 class _MariaDBConnection(pymysql.Connection):  # type: ignore[misc]
-    """Ends a transaction only where there is one.
-
-    The pool rolls back whenever a connection comes back to it. After reading, in autocommit, that
-    would be a round trip for nothing.
-    """
+    """Ends a transaction only where there is one: reading needs none, for READ COMMITTED sees other
+    data with each statement anyway, and SQLAlchemy rolls back after it all the same."""
 
     def commit(self) -> None:
         if self.server_status & SERVER_STATUS_IN_TRANS:
@@ -307,24 +342,11 @@ def _connect_mariadb(_dialect: Any, _record: Any, _args: Any, options: Any) -> _
     return _MariaDBConnection(**options)
 
 
-def _begin_mariadb(connection: Connection) -> None:
-    # Reading needs no transaction: READ COMMITTED sees other data with each statement anyway.
-    if connection.get_execution_options().get("nethvoice_writes"):
-        raw: Any = connection.connection.dbapi_connection
-        raw.begin()
-
-
 def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # BEGIN is ours, see _begin_sqlite
+    connection.isolation_level = None  # BEGIN is ours, see Database.write
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that will write takes the write lock at once: upgrading later can deadlock.
-    writes = connection.get_execution_options().get("nethvoice_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _remember_checkin(_connection: Any, record: ConnectionPoolEntry) -> None:
@@ -355,14 +377,6 @@ def _add_missing_columns(connection: Connection, table: Table) -> list[str]:
         connection.execute(text(f"ALTER TABLE {name} ADD COLUMN {definition}"))
         made.append(f"{table.name}.{column.name}")
     return made
-
-
-@contextlib.contextmanager
-def _outages_as_problems() -> Iterator[None]:
-    try:
-        yield
-    except (PoolTimeout, DBAPIError) as error:
-        _raise_outage(error)
 
 
 def _raise_outage(error: PoolTimeout | DBAPIError) -> NoReturn:
