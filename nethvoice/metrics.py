@@ -1,6 +1,7 @@
 """Prometheus metrics of the service; several processes share them through a folder."""
 
 import os
+from functools import lru_cache
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -37,9 +38,14 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 def observe(operation: str, method: str, status: int, seconds: float) -> None:
     """Count one request. Methods that do not exist are counted together."""
-    method = method if method in _METHODS else "other"
-    _requests.labels(operation, method, str(status)).inc()
-    _seconds.labels(operation).observe(seconds)
+    requests, times = _series(operation, method if method in _METHODS else "other", status)
+    requests.inc()
+    times.observe(seconds)
+
+
+@lru_cache(maxsize=4096)
+def _series(operation: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    return _requests.labels(operation, method, str(status)), _seconds.labels(operation)
 
 
 def render(system: System) -> tuple[str, bytes]:

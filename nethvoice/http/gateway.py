@@ -1,17 +1,13 @@
 """The outermost layer: request ids, authentication before routing, problems, the access log."""
 
-import asyncio
-import contextvars
-import functools
 import logging
+import random
 import re
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 from starlette.responses import Response
@@ -22,6 +18,7 @@ from nethvoice.http.answers import PROBLEM, Wire, send_answer
 from nethvoice.http.checks import AnswerCheck, AnswerNotDeclared
 from nethvoice.http.console import Console
 from nethvoice.http.routing import Routes, raw_path
+from nethvoice.http.threads import HandlerThreads
 from nethvoice.problems import Problem, not_found
 
 access_log = logging.getLogger("nethvoice.access")
@@ -62,7 +59,7 @@ class Gateway:
         public: Sequence[bytes],
         authenticator: Authenticator,
         observe: Callable[[str, str, int, float], None],
-        pool: ThreadPoolExecutor,
+        threads: HandlerThreads,
         trusted_proxies: Sequence[Network],
         root_routes: Mapping[str, RootRoute],
         console: Console,
@@ -73,7 +70,7 @@ class Gateway:
         self._public = frozenset(public)
         self._authenticator = authenticator
         self._observe = observe
-        self._pool = pool
+        self._threads = threads
         self._trusted = trusted_proxies
         self._root_routes = {path.encode(): route for path, route in root_routes.items()}
         self._console = console
@@ -124,7 +121,7 @@ class Gateway:
         scope["nethvoice.operation"] = path.decode().strip("/")
         if scope["method"] not in ("GET", "HEAD"):
             raise Problem(405, "Method not allowed", "only GET", headers={"Allow": "GET"})
-        answer = await self._in_thread(root.handler)
+        answer = await self._threads.run(root.handler)
         await answer(scope, receive, send)
 
     async def _options(self, path: bytes, send: Send) -> None:
@@ -149,12 +146,8 @@ class Gateway:
             known = self._authenticator.cached(user, key)
             if known is not None:
                 return known
-        checked: str = await self._in_thread(self._authenticator.check, user, key, address)
+        checked: str = await self._threads.run(self._authenticator.check, user, key, address)
         return checked
-
-    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        run = functools.partial(contextvars.copy_context().run, function, *arguments)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
 
     async def _problem(
         self, scope: Scope, send: "_Sent", problem: Problem, context: RequestContext
@@ -204,6 +197,8 @@ class Gateway:
 
     @staticmethod
     def _log(scope: Scope, context: RequestContext, status: int, seconds: float) -> None:
+        if not access_log.isEnabledFor(logging.INFO):
+            return
         access_log.info(
             "%s %s %s",
             scope["method"],
@@ -241,7 +236,7 @@ def _request_id(scope: Scope) -> str:
             text: str = value.decode("latin-1")
             if _REQUEST_ID.fullmatch(text):
                 return text
-    return uuid.uuid4().hex
+    return f"{random.getrandbits(128):032x}"
 
 
 def _within(address: str, networks: Sequence[Network]) -> bool:

@@ -4,13 +4,9 @@ It takes the place of connexion's own final operation, which builds decorators, 
 validators anew for every request.
 """
 
-import asyncio
-import contextvars
-import functools
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -24,6 +20,7 @@ from nethvoice.http.answers import JSON, Headers, Wire, encode, send_answer
 from nethvoice.http.bodies import FORM, LIMIT, MISSING, MULTIPART, BodyReader, read_raw
 from nethvoice.http.checks import AnswerCheck
 from nethvoice.http.schemas import Schema, Schemas, Validator, first_error
+from nethvoice.http.threads import HandlerThreads
 from nethvoice.http.uploads import UploadFolder, UploadReader
 from nethvoice.problems import bad_request, not_found
 
@@ -74,7 +71,7 @@ class Operation:
         schemas: Schemas,
         injected: Mapping[str, object],
         *,
-        pool: ThreadPoolExecutor,
+        threads: HandlerThreads,
         uploads: UploadFolder,
         check: AnswerCheck | None,
     ) -> None:
@@ -87,7 +84,7 @@ class Operation:
         self._validator = _body_validator(schemas, published)
         self._status = _success_status(published)
         self._injected = injected
-        self._pool = pool
+        self._threads = threads
         self._check = check
         self._fixed: Headers = []
         if published.get("x-no-store"):
@@ -175,8 +172,7 @@ class Operation:
     async def _call(self, arguments: dict[str, Any]) -> Any:
         if self._is_async:
             return await self._handler(**arguments)
-        run = functools.partial(contextvars.copy_context().run, self._handler, **arguments)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        return await self._threads.run(self._handler, **arguments)
 
     def _answer(self, result: Any) -> Wire:
         headers: Headers = [*self._fixed]

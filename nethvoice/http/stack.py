@@ -3,7 +3,6 @@
 import contextlib
 import copy
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from nethvoice.http.gateway import Authenticator, Gateway, Network, RootRoute
 from nethvoice.http.operation import BindingError, Operation
 from nethvoice.http.routing import Router, Routes
 from nethvoice.http.schemas import Schemas
+from nethvoice.http.threads import HandlerThreads
 from nethvoice.http.uploads import UploadFolder
 
 __all__ = ["BindingError", "RootRoute", "build", "runtime_document"]
@@ -53,8 +53,8 @@ def build(
     operations = _operations(document)
     schemas = Schemas(document)
     check = AnswerCheck(document, schemas) if validate_responses else None
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="handler")
-    folder = UploadFolder(uploads, pool)
+    handlers = HandlerThreads(threads)
+    folder = UploadFolder(uploads, handlers)
     routes = Routes()
 
     class Api(RoutedAPI[Operation]):
@@ -71,7 +71,7 @@ def build(
                 operations[name],
                 schemas,
                 injected,
-                pool=pool,
+                threads=handlers,
                 uploads=folder,
                 check=check,
             )
@@ -82,16 +82,16 @@ def build(
         api_cls = Api
 
     @contextlib.asynccontextmanager
-    async def with_pool(app: Any) -> AsyncIterator[None]:
+    async def with_threads(app: Any) -> AsyncIterator[None]:
         async with lifespan(app):
             folder.clean()
             try:
                 yield
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                handlers.close()
 
     layers: list[Any] = [LifespanMiddleware, partial(Router, routes=routes), Final]
-    connexion_app = ConnexionMiddleware(Nothing(), middlewares=layers, lifespan=with_pool)
+    connexion_app = ConnexionMiddleware(Nothing(), middlewares=layers, lifespan=with_threads)
     connexion_app.add_api(runtime_document(document), base_path=base_path)
     # Connexion builds its layers at the first call; a document that does not fit must not wait.
     connexion_app.app, connexion_app.middleware_stack = connexion_app._build_middleware_stack()
@@ -102,7 +102,7 @@ def build(
         public=_public_paths(document, base_path),
         authenticator=authenticator,
         observe=observe,
-        pool=pool,
+        threads=handlers,
         trusted_proxies=trusted_proxies,
         root_routes=root_routes or {},
         console=console,

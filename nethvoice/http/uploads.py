@@ -11,7 +11,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +20,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.types import Receive, Scope
 
 from nethvoice.http.bodies import LIMIT, MISSING, MULTIPART, header
+from nethvoice.http.threads import HandlerThreads
 from nethvoice.problems import Problem, bad_request, unavailable
 from nethvoice.uploads import UploadedFile
 
@@ -38,16 +38,14 @@ Body = dict[str, str | UploadedFile]
 class UploadFolder:
     """Where files lie while their request is served."""
 
-    def __init__(self, path: Path, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, path: Path, threads: HandlerThreads) -> None:
         self.path = path
-        self._pool = pool
+        self._threads = threads
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call something that waits for the disk. Raises Problem 503 when the disk fails."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._pool, function, *arguments
-            )
+            return await self._threads.run(function, *arguments)
         except OSError as error:
             log.warning("an upload cannot be stored: %s", error)
             raise unavailable("the upload cannot be stored now") from error
