@@ -17,6 +17,7 @@ from nethvoice.problems import Problem, not_found
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
 from nethvoice.store.packed import Packed
+from nethvoice.store.remembered import remember_last
 from nethvoice.store.rows import change_rows
 from nethvoice.store.unit import Unit
 from nethvoice.system import NUMBERS, System
@@ -88,6 +89,10 @@ class _Stored:
     waiting: Mapping[str, str] | None
 
 
+_Fetched = tuple[str, str, str, Mapping[str, str] | None, Mapping[str, str] | None]
+"""Rows of extensions, profiles and groups as JSON, and what `_Stored` has of AstDB."""
+
+
 def get_settings(system: System, extensions: Sequence[str]) -> dict[str, Any]:
     """The settings of main extensions; one that is not the same for all is None.
 
@@ -96,7 +101,13 @@ def get_settings(system: System, extensions: Sequence[str]) -> dict[str, Any]:
     """
     mains = _distinct(extensions)
     with system.read() as connection:
-        stored = _read(system, connection, mains, mains)
+        found = _fetch(system, connection, mains, mains)
+    return _agreed(tuple(mains), found)
+
+
+@remember_last
+def _agreed(mains: tuple[str, ...], found: _Fetched) -> dict[str, Any]:
+    stored = _stored(found)
     known = [main for main in mains if main in stored.users]
     if not known:
         raise not_found(f"there is no extension {', '.join(mains[:3])}")
@@ -130,20 +141,24 @@ def _distinct(extensions: Sequence[str]) -> list[str]:
     return mains
 
 
-def _read(
+def _fetch(
     system: System, connection: Connection, mains: Sequence[str], members: Iterable[str]
-) -> _Stored:
+) -> _Fetched:
     """Everything about the main extensions; groups for all their `members`."""
     users, profiles, groups = (
-        orjson.loads(f"[{query(len(some)).joined(connection, _named(some))}]") if some else []
+        query(len(some)).joined(connection, _named(some)) if some else ""
         for query, some in ((_users, mains), (_profiles, mains), (_sip_groups, [*members]))
     )
-    keys: Mapping[str, str] | None
-    waiting: Mapping[str, str] | None
     try:
         keys, waiting = system.astdb.tree("AMPUSER"), system.astdb.tree("CW")
     except (AmiUnavailable, AmiRefused):
-        keys = waiting = None
+        return users, profiles, groups, None, None
+    return users, profiles, groups, keys, waiting
+
+
+def _stored(found: _Fetched) -> _Stored:
+    *texts, keys, waiting = found
+    users, profiles, groups = (orjson.loads(f"[{text}]") for text in texts)
     return _Stored(
         {row[0]: dict(zip(_COLUMNS, row, strict=True)) for row in users},
         {number: int(profile) for number, profile in profiles},
@@ -227,7 +242,7 @@ def set_settings(system: System, extensions: Sequence[str], wanted: Wanted) -> N
     with system.change(NUMBERS) as unit:
         families = numbers.families(unit.conn, mains)
         members = [number for main in mains for number in families[main]]
-        stored = _read(system, unit.conn, mains, members)
+        stored = _stored(_fetch(system, unit.conn, mains, members))
         _check(system, unit, mains, stored, wanted)
         writer = _Writer(unit, stored, families)
         if wanted.displayname is not None:

@@ -35,6 +35,7 @@ from nethvoice.problems import unprocessable
 from nethvoice.store import tables as t
 from nethvoice.store.packed import Packed
 from nethvoice.store.prepared import Prepared
+from nethvoice.store.remembered import remember_last
 from nethvoice.system import System
 
 HANG_UP = "app-blackhole,hangup,1"
@@ -347,7 +348,7 @@ def read_destinations(system: System, connection: Connection) -> Destinations:
     return _made(_statement(installed, some_hidden).joined(connection), installed, mailboxes)
 
 
-@lru_cache(maxsize=4)
+@remember_last
 def _made(found: str, installed: frozenset[str], mailboxes: frozenset[str]) -> Destinations:
     """What the rows mean; the last ones are kept, for they change rarely."""
     rows: dict[int, list[_Row]] = {}

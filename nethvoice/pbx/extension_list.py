@@ -1,7 +1,7 @@
 """Reading extensions: FreePBX's rows of an extension together with its AstDB settings."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import orjson
@@ -12,9 +12,49 @@ from nethvoice.problems import not_found
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
 from nethvoice.store.database import Database
-from nethvoice.store.packed import Packed
+from nethvoice.store.packed import Packed, Rows
+from nethvoice.store.remembered import remember_last
 from nethvoice.store.rows import json_row, live_columns
 from nethvoice.system import System
+
+_KEYS = {
+    "cwtone": "cwtone",
+    "recording_in_external": "recording/in/external",
+    "recording_out_external": "recording/out/external",
+    "recording_in_internal": "recording/in/internal",
+    "recording_out_internal": "recording/out/internal",
+    "recording_ondemand": "recording/ondemand",
+}
+_PAGING_KEYS = ("answermode", "intercom")
+_PRIORITY = "recording/priority"
+
+
+def _elements(rows: Rows, stored: Mapping[str, str], with_paging: bool) -> list[str]:
+    """The JSON of extensions together with their settings of AstDB."""
+    keys = [*_KEYS.values(), _PRIORITY, *(_PAGING_KEYS if with_paging else ())]
+    get, ends = stored.get, [f"/{key}" for key in keys]
+    return [
+        f"{text[:-1]},{_settings(tuple([get(extension + end) for end in ends]))}"
+        for text, extension in rows
+    ]
+
+
+def _listed(rows: Rows, stored: Mapping[str, str], with_paging: bool) -> bytes:
+    return f"[{','.join(_elements(rows, stored, with_paging))}]".encode()
+
+
+@lru_cache(maxsize=1024)
+def _settings(values: tuple[str | None, ...]) -> str:
+    """The members that come from AstDB, and the brace that ends the object; most extensions have
+    the same. Without the paging module its values are left out."""
+    stored = dict(zip((*_KEYS, _PRIORITY, *_PAGING_KEYS), values, strict=False))
+    found: dict[str, str | int] = {name: stored[name] or "" for name in _KEYS}
+    priority = stored[_PRIORITY]
+    # A number when the key exists and the text "10" when it does not: clients know both.
+    found["recording_priority"] = int(priority) if priority and priority.isdigit() else "10"
+    for name in _PAGING_KEYS:
+        found[name] = stored.get(name) or ""
+    return orjson.dumps(found)[1:].decode()
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +62,10 @@ class Kind:
     """Extensions of one kind, and the queries that read them. `where` is their condition."""
 
     where: ColumnElement[bool]
+    listed: Callable[[Rows, Mapping[str, str], bool], bytes] = field(
+        default_factory=lambda: remember_last(_listed)
+    )
+    """The JSON array of rows with the settings that AstDB has for them."""
 
     def all(self, database: Database) -> Packed:
         """JSON and number of all of them, ordered by number as text."""
@@ -58,17 +102,6 @@ MAIN_OR_VIRTUAL = Kind(
 PHYSICAL = Kind(and_(t.devices.c.id.is_not(None), t.devices.c.tech == "pjsip"))
 """The list of devices: every PJSIP extension, main extensions included."""
 
-_KEYS = {
-    "cwtone": "cwtone",
-    "recording_in_external": "recording/in/external",
-    "recording_out_external": "recording/out/external",
-    "recording_in_internal": "recording/in/internal",
-    "recording_out_internal": "recording/out/internal",
-    "recording_ondemand": "recording/ondemand",
-}
-_PAGING_KEYS = {"answermode": "answermode", "intercom": "intercom"}
-_PRIORITY = "recording/priority"
-
 
 def list_extensions(system: System, kind: Kind) -> bytes:
     """The JSON array of the extensions of a kind, ordered by number as text.
@@ -78,7 +111,7 @@ def list_extensions(system: System, kind: Kind) -> bytes:
     query = system.database.statement(kind.all)
     with system.read() as connection:
         rows = query.rows(connection)
-    return f"[{','.join(_elements(system, rows))}]".encode()
+    return kind.listed(rows, _stored(system) if rows else {}, _has_paging(system))
 
 
 def get_extension(system: System, extension: str, kind: Kind) -> bytes:
@@ -88,35 +121,16 @@ def get_extension(system: System, extension: str, kind: Kind) -> bytes:
         rows = query.rows(connection, {"extension": extension})
     if not rows:
         raise not_found(f"there is no extension {extension}")
-    return _elements(system, rows, branch=rows[0][1])[0].encode()
+    stored = _stored(system, rows[0][1])
+    return _elements(rows, stored, _has_paging(system))[0].encode()
 
 
-def _elements(
-    system: System, rows: Sequence[Sequence[str]], branch: str | None = None
-) -> list[str]:
+def _stored(system: System, extension: str | None = None) -> Mapping[str, str]:
     try:
-        stored = system.astdb.tree("AMPUSER", branch) if rows else {}
+        return system.astdb.tree("AMPUSER", extension)
     except (AmiUnavailable, AmiRefused):
-        stored = {}
-    keys = [*_KEYS.values(), _PRIORITY]
-    if system.database.live(t.paging_groups) is not None:
-        keys += _PAGING_KEYS.values()
-    get, ends = stored.get, [f"/{key}" for key in keys]
-    return [
-        f"{text[:-1]},{_settings(tuple([get(extension + end) for end in ends]))}"
-        for text, extension in rows
-    ]
+        return {}
 
 
-@lru_cache(maxsize=1024)
-def _settings(values: tuple[str | None, ...]) -> str:
-    """The members that come from AstDB, and the brace that ends the object; most extensions have
-    the same. Without the paging module its values are left out."""
-    stored = dict(zip((*_KEYS, _PRIORITY, *_PAGING_KEYS), values, strict=False))
-    found: dict[str, str | int] = {name: stored[name] or "" for name in _KEYS}
-    priority = stored[_PRIORITY]
-    # A number when the key exists and the text "10" when it does not: clients know both.
-    found["recording_priority"] = int(priority) if priority and priority.isdigit() else "10"
-    for name in _PAGING_KEYS:
-        found[name] = stored.get(name) or ""
-    return orjson.dumps(found)[1:].decode()
+def _has_paging(system: System) -> bool:
+    return system.database.live(t.paging_groups) is not None

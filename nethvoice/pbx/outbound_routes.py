@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,6 +16,7 @@ from nethvoice.store import tables as t
 from nethvoice.store.database import Database
 from nethvoice.store.packed import Packed
 from nethvoice.store.prepared import Prepared
+from nethvoice.store.remembered import remember_last
 from nethvoice.store.rows import json_row, live_columns, present
 from nethvoice.store.unit import Unit
 from nethvoice.system import System
@@ -102,7 +102,7 @@ def list_outbound_routes(system: System) -> bytes:
         return _listed(routes, _LINKS.joined(connection), trunk_rows(connection))
 
 
-@lru_cache(maxsize=4)
+@remember_last
 def _listed(routes: str, links: str, trunks: str) -> bytes:
     """What the rows mean; the last answer is kept, for they change rarely."""
     tried, known = _by_route(links), trunks_of_rows(trunks)
@@ -148,7 +148,7 @@ def list_default_routes(system: System) -> bytes:
         return _offered(outbound_locales.template_rows(connection), trunk_rows(connection))
 
 
-@lru_cache(maxsize=4)
+@remember_last
 def _offered(templates: str, trunks: str) -> bytes:
     """What the rows mean; the last answer is kept, for they change rarely."""
     listed = [

@@ -2,7 +2,6 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, bindparam, func, literal, select
 
@@ -21,18 +20,19 @@ from nethvoice.problems import Problem, not_found
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
 from nethvoice.store.astdb import AstDB
 from nethvoice.store.database import Database
-from nethvoice.store.packed import Packed
+from nethvoice.store.packed import Packed, Rows
 from nethvoice.store.prepared import Prepared
+from nethvoice.store.remembered import remember_last
 from nethvoice.store.rows import json_row, live_columns
 from nethvoice.store.tables import rest_devices_phones, rest_users, userman_users
 from nethvoice.system import System
 
 _CONTACT = re.compile(r"contact/([0-9]+);@[a-z0-9]+")
 
-_CONFIGURED = userman_users.c.default_extension.not_in([literal(NO_EXTENSION), literal("")])
+_HAS_EXTENSION = userman_users.c.default_extension.not_in([literal(NO_EXTENSION), literal("")])
 _ALL = select(func.count()).select_from(userman_users).where(VISIBLE)
 _COUNT = Prepared(_ALL)
-_COUNT_CONFIGURED = Prepared(_ALL.where(_CONFIGURED))
+_COUNT_CONFIGURED = Prepared(_ALL.where(_HAS_EXTENSION))
 
 
 def list_people(system: System, *, configured_only: bool = False) -> bytes:
@@ -46,7 +46,8 @@ def list_people(system: System, *, configured_only: bool = False) -> bytes:
     with system.read() as connection:
         people = query.joined(connection, portal(system))
         devices = statement(_all_devices).rows(connection)
-    return f"[{_with_devices(system, people, devices)}]".encode()
+    registered = _registered(system, devices)
+    return (_configured if configured_only else _visible)(people, devices, registered)
 
 
 def get_person(system: System, username: str) -> bytes:
@@ -58,7 +59,7 @@ def get_person(system: System, username: str) -> bytes:
         if person is None or is_reserved(system, person.username):
             raise not_found(f"there is no user {username}")
         devices = statement(_devices_of).rows(connection, {"owner": person.id})
-    return _with_devices(system, person.text, devices).encode()
+    return _with_devices(person.text, devices, _registered(system, devices)).encode()
 
 
 def count_people(system: System) -> int:
@@ -90,7 +91,7 @@ def _visible_people(database: Database, *more: ColumnElement[bool]) -> Packed:
 
 
 def _configured_people(database: Database) -> Packed:
-    return _visible_people(database, _CONFIGURED)
+    return _visible_people(database, _HAS_EXTENSION)
 
 
 def _one_person(database: Database) -> Prepared:
@@ -113,15 +114,26 @@ def _devices(database: Database, where: ColumnElement[bool]) -> Packed:
     return Packed(query, device.id)
 
 
-def _with_devices(system: System, people: str, devices: Sequence[Sequence[str]]) -> str:
+def _registered(system: System, devices: Rows) -> frozenset[str]:
+    return registered_extensions(system.astdb) if devices else frozenset()
+
+
+def _listed(people: str, devices: Rows, registered: frozenset[str]) -> bytes:
+    return f"[{_with_devices(people, devices, registered)}]".encode()
+
+
+_visible, _configured = remember_last(_listed), remember_last(_listed)
+
+
+def _with_devices(people: str, devices: Rows, registered: frozenset[str]) -> str:
     """JSON of people with their devices, each with whether it is registered."""
-    registered = registered_extensions(system.astdb) if devices else frozenset()
     told: dict[str, list[str]] = defaultdict(list)
     for owner, text, extension in devices:
         state = "true" if extension in registered else "false"
         told[owner].append(f'{text[:-1]},"registered":{state}}}')
     # Quotes inside of texts have a backslash before them.
-    first, *others = people.split('"devices":"' if system.database.is_sqlite else '"devices": "')
+    marker = '"devices":"' if '"devices":"' in people else '"devices": "'
+    first, *others = people.split(marker)
     parts = [first]
     for other in others:
         owner, _, rest = other.partition('"')

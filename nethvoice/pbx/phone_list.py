@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,8 +12,9 @@ from nethvoice.pbx.extension_states import UNKNOWN, State, extension_states
 from nethvoice.pbx.phone_inventory import KnownModel, store_detected
 from nethvoice.problems import not_found
 from nethvoice.store import tables as t
-from nethvoice.store.packed import Packed
+from nethvoice.store.packed import Packed, Rows
 from nethvoice.store.prepared import Prepared
+from nethvoice.store.remembered import remember_last
 from nethvoice.store.rows import json_row
 from nethvoice.system import System
 from provisioning import scans
@@ -46,6 +47,17 @@ def list_phones(system: System) -> bytes:
         rows = _INVENTORY.rows(connection)
         found = scans.all_results(connection)
         gateways = gateway_macs(connection)
+    states = extension_states(system) if rows else None
+    return _listed(rows, found, gateways, states)
+
+
+@remember_last
+def _listed(
+    rows: Rows,
+    found: Sequence[scans.Found],
+    gateways: set[str],
+    states: Mapping[str, State] | None,
+) -> bytes:
     elements = []
     known: dict[str, list[_Line]] = {}
     facts = orjson.loads(f"[{','.join([fact for fact, _, _ in rows])}]")
@@ -65,12 +77,10 @@ def list_phones(system: System) -> bytes:
         del known[mac]
         head = orjson.dumps({**scans.shown(device), "model": model}).decode()
         elements.append(_element(head, [line for *_, line in lines]))
-    if known:
-        states = extension_states(system)
-        for lines in known.values():
-            head = next((head for model, head, *_ in lines if model), lines[0][1])
-            told = [_with_state(extension, line, states) for *_, extension, line in lines]
-            elements.append(_element(head, told))
+    for lines in known.values():
+        head = next((head for model, head, *_ in lines if model), lines[0][1])
+        told = [_with_state(extension, line, states) for *_, extension, line in lines]
+        elements.append(_element(head, told))
     return f"[{','.join(elements)}]".encode()
 
 

@@ -6,7 +6,6 @@ from a file; what is in these tables by other means counts too.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, bindparam, func, literal, or_, select
@@ -14,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, literal, or_,
 from nethvoice.store import tables as t
 from nethvoice.store.packed import Packed
 from nethvoice.store.prepared import Prepared, Values
+from nethvoice.store.remembered import remember_last
 from nethvoice.system import System
 
 REGISTERS = "send"
@@ -130,7 +130,7 @@ def list_providers(system: System) -> bytes:
     return _listed(found, legacy, servers)
 
 
-@lru_cache(maxsize=4)
+@remember_last
 def _listed(found: str, legacy: str, servers: str) -> bytes:
     """What the rows mean; the last answer is kept, for they change rarely."""
     former = {

@@ -1,6 +1,6 @@
 """Reading trunks: FreePBX's rows together with the settings of their technology."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 from sqlalchemy import (
@@ -21,8 +21,9 @@ from sqlalchemy import (
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
 from nethvoice.store.database import Database
-from nethvoice.store.packed import Packed, json_objectagg
+from nethvoice.store.packed import Packed, Rows, json_objectagg
 from nethvoice.store.prepared import Prepared
+from nethvoice.store.remembered import remember_last
 from nethvoice.store.rows import json_row, live_columns
 from nethvoice.system import System
 
@@ -30,6 +31,9 @@ _SECRETS = ("secret", "md5secret", "md5_cred", "remotesecret")
 _TEXTS_WITH_SECRETS = ("register", "peerdetails", "userconfig")
 """What FreePBX keeps of a trunk's chan_sip form, whole lines with the secret in them."""
 
+
+_Details = Sequence[tuple[Sequence[str], str, Rows]]
+"""Technologies, what the ids of their trunks begin with, and user name, settings and id of each."""
 
 _COUNT = Prepared(select(func.count(distinct(t.trunks.c.trunkid))))
 
@@ -54,9 +58,19 @@ def list_trunks(system: System, technology: str | None = None) -> bytes:
         if not rows:
             return b"[]"
         details = _details(system, connection, {tech for _, _, tech in rows})
-    options = _dial_options(system)
+    return _listed(rows, details, _dial_options(system))
+
+
+@remember_last
+def _listed(rows: Rows, details: _Details, options: Mapping[str, str]) -> bytes:
+    settings = {
+        (trunk.removeprefix(prefix), tech): (username, text)
+        for techs, prefix, found in details
+        for username, text, trunk in found
+        for tech in techs
+    }
     elements = [
-        _element(text, options.get(f"{number}/dialopts"), details.get((number, tech), _NOTHING))
+        _element(text, options.get(f"{number}/dialopts"), settings.get((number, tech), _NOTHING))
         for number, text, tech in rows
     ]
     return f"[{','.join(elements)}]".encode()
@@ -76,13 +90,10 @@ def _trunks_of(database: Database) -> Packed:
     return _all_trunks(database, func.lower(t.trunks.c.tech) == bindparam("technology"))
 
 
-_Details = tuple[str, str]
-"""JSON of the user name, and of all settings."""
-
-_NOTHING: _Details = ("null", "{}")
+_NOTHING = ("null", "{}")
 
 
-def _element(text: str, options: str | None, details: _Details) -> str:
+def _element(text: str, options: str | None, details: tuple[str, str]) -> str:
     own = "false" if options is None else orjson.dumps(options).decode()
     username, settings = details
     return f'{text[:-1]},"dialopts":{own},"username":{username},"details":{settings}}}'
@@ -98,19 +109,13 @@ def _shown_name() -> ColumnElement[str]:
     return case((columns.name == "", prefix.concat(columns.channelid)), else_=columns.name)
 
 
-def _details(
-    system: System, connection: Connection, technologies: Collection[str]
-) -> dict[tuple[str, str], _Details]:
-    """Settings by trunk and technology; those without a table of settings are left out."""
-    found: dict[tuple[str, str], _Details] = {}
-    for table, techs, prefix, query in _TABLES:
-        for tech in techs:
-            if tech in technologies and system.database.live(table) is not None:
-                found |= {
-                    (trunk.removeprefix(prefix), tech): (username, settings)
-                    for username, settings, trunk in query.rows(connection)
-                }
-    return found
+def _details(system: System, connection: Connection, technologies: set[str]) -> _Details:
+    """What the tables of these technologies have; others have no table."""
+    return [
+        (techs, prefix, query.rows(connection))
+        for table, techs, prefix, query in _TABLES
+        if not technologies.isdisjoint(techs) and system.database.live(table) is not None
+    ]
 
 
 def _settings(table: Table, prefix: str) -> Packed:

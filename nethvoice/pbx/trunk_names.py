@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import orjson
 from sqlalchemy import Connection, func, select
 
 from nethvoice.store import tables as t
 from nethvoice.store.packed import Packed
+from nethvoice.store.remembered import remember_last
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def trunk_rows(connection: Connection) -> str:
     return _TRUNKS.joined(connection)
 
 
-@lru_cache(maxsize=4)
+@remember_last
 def trunks_of_rows(rows: str) -> Mapping[int, Trunk]:
     """Trunks by number."""
     found: dict[int, Trunk] = {}

@@ -14,7 +14,7 @@ than once; each of them is without harm when it is applied again:
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -59,7 +59,7 @@ class AstDB(Protocol):
     def get(self, family: str, key: str) -> str | None:
         """The value, None when there is no such key. Letter case matters."""
 
-    def tree(self, family: str, branch: str | None = None) -> dict[str, str]:
+    def tree(self, family: str, branch: str | None = None) -> Mapping[str, str]:
         """All values of exactly this family, by key relative to it (`200/cidname`).
 
         With a `branch` such as `200`, only those below it; the keys are the same.
@@ -207,7 +207,7 @@ class AmiAstDB:
         # Asterisk 16 cuts the answer of DBGet there, but not that of DBGetTree.
         return self._branch({"Family": family, "Key": key}).get(path)
 
-    def tree(self, family: str, branch: str | None = None) -> dict[str, str]:
+    def tree(self, family: str, branch: str | None = None) -> Mapping[str, str]:
         start, below = _prefixes(family, branch)
         fields = {"Family": family} if branch is None else {"Family": family, "Key": branch}
         rows = self._branch(fields)
@@ -269,19 +269,26 @@ class EmbeddedAstDB:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._read: dict[str, tuple[str, Mapping[str, str]]] = {}
+        """What was read of each family the last time, as text and taken apart."""
 
     def get(self, family: str, key: str) -> str | None:
         path = _path(family, key)
         with self._database.read() as connection:
             return _stored(connection, path)
 
-    def tree(self, family: str, branch: str | None = None) -> dict[str, str]:
+    def tree(self, family: str, branch: str | None = None) -> Mapping[str, str]:
         start, below = _prefixes(family, branch)
         with self._database.read() as connection:
             text = _TREE.scalar(
                 connection, {"start": start + 1, "first": below, "behind": _behind(below)}
             )
+        before = self._read.get(below)
+        if before is not None and before[0] == text:
+            return before[1]
         found: dict[str, str] = orjson.loads(text or b"{}")
+        if branch is None:
+            self._read[below] = text, found
         return found
 
     def apply(

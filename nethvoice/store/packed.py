@@ -4,8 +4,9 @@ PyMySQL spends some microseconds on every row and column. SQLite's driver does n
 rows are read as they are.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, overload
 
 from sqlalchemy import ColumnElement, Connection, Select, String, func
 from sqlalchemy.ext.compiler import compiles
@@ -47,14 +48,10 @@ class Packed:
         self._rows = Prepared(query.order_by(*order))
         self._packed = Prepared(packed)
 
-    def rows(self, connection: Connection, values: Values = NONE) -> Sequence[Sequence[str]]:
+    def rows(self, connection: Connection, values: Values = NONE) -> "Rows":
         """The rows, every column as text, null as an empty one."""
         text = self._text(connection, values)
-        if text is not None:
-            records = text.removesuffix(_RECORD).split(f"{_RECORD},") if text else ()
-            return [record.split(_FIELD, self._splits) for record in records]
-        rows = self._rows.rows(connection, values)
-        return [["" if value is None else str(value) for value in row] for row in rows]
+        return Rows(self._rows.rows(connection, values) if text is None else text, self._splits)
 
     def joined(self, connection: Connection, values: Values = NONE) -> str:
         """The rows of a query with one column, never null, with commas between them."""
@@ -73,3 +70,42 @@ class Packed:
         # The database cuts what is longer than it may send; a separator may be in a text, too.
         whole = text is not None and text.endswith(_RECORD) and text.count(_RECORD) == count
         return str(text) if whole else None
+
+
+class Rows(Sequence[Sequence[str]]):
+    """What was read, taken apart when it is looked at.
+
+    Two are equal when the database sent the same, which is found out much faster.
+    """
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, sent: str | Sequence[Sequence[Any]], splits: int) -> None:
+        self._sent = sent
+        self._splits = splits
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rows) and self._sent == other._sent
+
+    @overload
+    def __getitem__(self, place: int) -> Sequence[str]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Sequence[str]]: ...
+
+    def __getitem__(self, place: int | slice) -> Any:
+        return self._apart[place]
+
+    def __len__(self) -> int:
+        return len(self._apart)
+
+    def __iter__(self) -> Iterator[Sequence[str]]:
+        return iter(self._apart)
+
+    @cached_property
+    def _apart(self) -> Sequence[Sequence[str]]:
+        sent = self._sent
+        if isinstance(sent, str):
+            records = sent.removesuffix(_RECORD).split(f"{_RECORD},") if sent else ()
+            return [record.split(_FIELD, self._splits) for record in records]
+        return [["" if value is None else str(value) for value in row] for row in sent]

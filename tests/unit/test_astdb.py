@@ -39,11 +39,10 @@ def test_keys_are_those_of_asterisk(database: Database) -> None:
 
 def test_joins_a_transaction(database: Database) -> None:
     astdb = EmbeddedAstDB(database)
-    with database.engine.connect() as connection:
-        transaction = connection.begin()
+    with pytest.raises(ZeroDivisionError), database.write() as connection:
         astdb.apply([["put", "CW", "200", "ENABLED"]], connection)
         astdb.apply([["copy", "CW", "200", "201"]], connection)
-        transaction.rollback()
+        raise ZeroDivisionError
     assert astdb.tree("CW") == {}
 
 
