@@ -65,6 +65,15 @@ class Row:
         return http_request(self.method, path or BASE + self.path, headers(), body)
 
 
+FORMER = {
+    "one mobile": 1639,
+    "1,000 mobiles": 762,
+    "1,000 phones by MAC": 100,
+    "1,000 users": 0.33,
+}
+"""Requests per second of the former service with two processes, on a machine of this kind and with
+as many rows."""
+
 ROWS = [
     Row("login", "GET", "/login"),
     Row("one mobile", "GET", "/mobiles/user500"),
@@ -318,16 +327,8 @@ def main() -> None:
         click.echo(f"filling MariaDB with {PEOPLE:,} people, for both sides")
         settings, baseline = (_database(mariadb, name, folder) for name in ("ours", "bare"))
         routes = _record(_database(mariadb, "recording", folder))
-        process = Process(
-            folder / "server.log",
-            DATA_DIR=settings.data_dir,
-            DATABASE_URL=settings.sql_url,
-            LOG_LEVEL="WARNING",
-            CHECK_ANSWERS="false",
-            RELOAD_INTERVAL=10,  # as beside FreePBX
-        )
         rows = []
-        with _baseline(baseline.sql_url, routes) as bare, process:
+        with _baseline(baseline.sql_url, routes) as bare, _served(settings, workers=1) as process:
             for row in ROWS:
                 click.echo(f"measuring: {row.name}")
                 if row.for_newcomers:
@@ -346,3 +347,38 @@ def main() -> None:
                 )
         headings = ["request", "ours/s", "bare/s", "ratio", "ours p50/p99 ms", "bare p50/p99 ms"]
         table.show(f"API, {PEOPLE:,} people, {CONNECTIONS} connections", headings, rows)
+        _beside_the_former(_database(mariadb, "processes", folder))
+
+
+def _served(settings: Settings, *, workers: int) -> Process:
+    return Process(
+        settings.data_dir / "server.log",
+        DATA_DIR=settings.data_dir,
+        DATABASE_URL=settings.sql_url,
+        LOG_LEVEL="WARNING",
+        CHECK_ANSWERS="false",
+        RELOAD_INTERVAL=10,  # as beside FreePBX
+        WORKERS=workers,
+    )
+
+
+def _beside_the_former(settings: Settings) -> None:
+    """Two processes, as the former service was measured."""
+    rows = []
+    with _served(settings, workers=2) as process:
+        for row in ROWS:
+            if row.name not in FORMER:
+                continue
+            click.echo(f"measuring with two processes: {row.name}")
+            best = _best(
+                [
+                    measure(process.port, row.request, connections=CONNECTIONS, most=row.most)
+                    for _ in range(ROUNDS)
+                ]
+            )
+            former = FORMER[row.name]
+            latency = f"{best.p50:.1f} / {best.p99:.1f}"
+            ratio = f"{best.rate / former:.1f}"
+            rows.append([row.name, f"{best.rate:,.0f}", f"{former:,}", ratio, latency])
+    headings = ["request", "ours/s", "former/s", "ratio", "p50/p99 ms"]
+    table.show("API, two processes, beside the former service", headings, rows)

@@ -5,6 +5,7 @@ Hot paths therefore keep their statements as constants of this kind; the transac
 the errors stay SQLAlchemy's.
 """
 
+import re
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 Values = Mapping[str, Any]
 NONE: Values = {}
+
+_PLACE = re.compile(r"%\((\w+)\)s")
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Prepared:
         else:
             parameters = [compiled.parameters(row) for row in many]
         cursor = connection.connection.cursor()
+        # Whoever listens to the engine sees these statements too.
         for listener in connection.dispatch.before_cursor_execute:
             listener(connection, cursor, compiled.text, parameters, None, many is not None)
         try:
@@ -129,15 +133,16 @@ class Prepared:
             for bind in made.binds.values()
             if not bind.required and bind.value is not None
         }
-        text = made.string
         if made.positional:
             order = tuple(made.positiontup or ())
             fixed = {name: bind.value for name, bind in constants.items()}
-            return _Compiled(text, fixed, conversions, order, record._make)
-        for name, bind in constants.items():
-            # PyMySQL would quote it anew each time.
-            literal = made.render_literal_value(bind.value, bind.type)
-            text = text.replace(f"%({name})s", literal)
+            return _Compiled(made.string, fixed, conversions, order, record._make)
+        # PyMySQL would quote constants anew each time.
+        literals = {
+            name: made.render_literal_value(bind.value, bind.type)
+            for name, bind in constants.items()
+        }
+        text = _PLACE.sub(lambda place: literals.get(place[1], place[0]), made.string)
         return _Compiled(text, {}, conversions, None, record._make)
 
 
