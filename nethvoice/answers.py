@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-class RawJson(bytes):
+@dataclass(frozen=True, slots=True)
+class RawJson:
     """A body that is JSON already; it is sent as it is."""
+
+    body: bytes
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class Wire:
 
 def encode(data: Any) -> bytes:
     """JSON in UTF-8, slashes as they are."""
-    return data if isinstance(data, RawJson) else orjson.dumps(data)
+    return data.body if isinstance(data, RawJson) else orjson.dumps(data)
 
 
 async def send_answer(send: Any, answer: Wire, *, with_body: bool = True) -> None:

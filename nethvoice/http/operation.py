@@ -193,7 +193,7 @@ class Operation:
         if result is None:
             return Wire(status or self._status, b"", headers)
         headers.append((b"content-type", JSON))
-        return Wire(status or self._status, bytes(encode(result)), headers)
+        return Wire(status or self._status, encode(result), headers)
 
 
 def _reader(

@@ -13,6 +13,7 @@ from nethvoice.problems import bad_request, conflict, not_found
 from nethvoice.store import tables as t
 from nethvoice.store.database import Database
 from nethvoice.store.packed import Packed
+from nethvoice.store.remembered import remember_last
 from nethvoice.store.rows import json_row, live_columns, present
 from nethvoice.store.unit import Unit
 from nethvoice.system import System
@@ -62,6 +63,11 @@ def list_inbound_routes(system: System) -> bytes:
     with system.read() as connection:
         routes = query.joined(connection)
         destinations = read_destinations(system, connection).by_destination
+    return _listed(routes, destinations)
+
+
+@remember_last
+def _listed(routes: str, destinations: bytes) -> bytes:
     return b'{"destinations":' + destinations + b',"routes":[' + routes.encode() + b"]}"
 
 

@@ -8,6 +8,7 @@ from nethvoice.pbx.people import find_person, require_person, set_rest_user
 from nethvoice.problems import not_found, unprocessable
 from nethvoice.store.packed import Packed
 from nethvoice.store.prepared import Prepared
+from nethvoice.store.remembered import remember_last
 from nethvoice.store.rows import json_row
 from nethvoice.store.tables import rest_users, userman_users
 from nethvoice.store.unit import Unit
@@ -42,7 +43,13 @@ _MOBILES = Packed(
 def list_mobiles(system: System) -> bytes:
     """The JSON array of everybody whose mobile, password or profile was ever stored."""
     with system.read() as connection:
-        return f"[{_MOBILES.joined(connection)}]".encode()
+        mobiles = _MOBILES.joined(connection)
+    return _listed(mobiles)
+
+
+@remember_last
+def _listed(mobiles: str) -> bytes:
+    return f"[{mobiles}]".encode()
 
 
 def get_mobile(system: System, username: str) -> str:

@@ -47,29 +47,31 @@ class Packed:
         self._splits = len(others)
         self._rows = Prepared(query.order_by(*order))
         self._packed = Prepared(packed)
+        self._last: Rows | None = None
 
     def rows(self, connection: Connection, values: Values = NONE) -> "Rows":
-        """The rows, every column as text, null as an empty one."""
-        text = self._text(connection, values)
-        return Rows(self._rows.rows(connection, values) if text is None else text, self._splits)
+        """The rows, every column as text, null as an empty one.
+
+        The same object as last time when the database sent the same: what was made of it is still
+        good.
+        """
+        if connection.dialect.name == "sqlite":
+            return Rows(self._rows.rows(connection, values), self._splits)
+        count, text = self._packed.first(connection, values)
+        last = self._last
+        if last is not None and last.sent == text:
+            return last
+        if not count:
+            return Rows("", self._splits)
+        # The database cuts what is longer than it may send; a separator may be in a text, too.
+        if text is None or not text.endswith(_RECORD) or text.count(_RECORD) != count:
+            return Rows(self._rows.rows(connection, values), self._splits)
+        self._last = made = Rows(text, self._splits)
+        return made
 
     def joined(self, connection: Connection, values: Values = NONE) -> str:
         """The rows of a query with one column, never null, with commas between them."""
-        text = self._text(connection, values)
-        if text is not None:
-            return text.replace(_RECORD, "")
-        return ",".join([str(text) for (text,) in self._rows.rows(connection, values)])
-
-    def _text(self, connection: Connection, values: Values) -> str | None:
-        """All rows in one text; None where they are better, or had to be, read one by one."""
-        if connection.dialect.name == "sqlite":
-            return None
-        count, text = self._packed.first(connection, values)
-        if not count:
-            return ""
-        # The database cuts what is longer than it may send; a separator may be in a text, too.
-        whole = text is not None and text.endswith(_RECORD) and text.count(_RECORD) == count
-        return str(text) if whole else None
+        return self.rows(connection, values).joined
 
 
 class Rows(Sequence[Sequence[str]]):
@@ -81,11 +83,11 @@ class Rows(Sequence[Sequence[str]]):
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, sent: str | Sequence[Sequence[Any]], splits: int) -> None:
-        self._sent = sent
+        self.sent = sent
         self._splits = splits
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Rows) and self._sent == other._sent
+        return isinstance(other, Rows) and self.sent == other.sent
 
     @overload
     def __getitem__(self, place: int) -> Sequence[str]: ...
@@ -96,6 +98,9 @@ class Rows(Sequence[Sequence[str]]):
     def __getitem__(self, place: int | slice) -> Any:
         return self._apart[place]
 
+    def __bool__(self) -> bool:
+        return bool(self.sent)
+
     def __len__(self) -> int:
         return len(self._apart)
 
@@ -103,8 +108,15 @@ class Rows(Sequence[Sequence[str]]):
         return iter(self._apart)
 
     @cached_property
+    def joined(self) -> str:
+        """The rows of one column with commas between them."""
+        if isinstance(self.sent, str):
+            return self.sent.replace(_RECORD, "")
+        return ",".join([str(row[0]) for row in self.sent])
+
+    @cached_property
     def _apart(self) -> Sequence[Sequence[str]]:
-        sent = self._sent
+        sent = self.sent
         if isinstance(sent, str):
             records = sent.removesuffix(_RECORD).split(f"{_RECORD},") if sent else ()
             return [record.split(_FIELD, self._splits) for record in records]

@@ -27,6 +27,11 @@ class MariaDB(Daemon):
         if self._as_user:
             shutil.chown(self.folder, "mysql", "mysql")
         self.data = self.folder / "data"
+        # A server that starts deletes the temporary tables in its folder, those of others as well.
+        self.temporary = self.folder / "temporary"
+        self.temporary.mkdir()
+        if self._as_user:
+            shutil.chown(self.temporary, "mysql", "mysql")
         subprocess.run(
             [
                 installer,
@@ -60,6 +65,7 @@ class MariaDB(Daemon):
                 "--bind-address=127.0.0.1",
                 f"--socket={self.folder}/socket",
                 f"--pid-file={self.folder}/pid",
+                f"--tmpdir={self.temporary}",
                 "--character-set-server=utf8mb4",
                 "--innodb-buffer-pool-size=128M",
                 "--innodb-log-file-size=48M",
