@@ -6,7 +6,8 @@ validators anew for every request.
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -77,14 +78,16 @@ class Operation:
     ) -> None:
         self.name = str(published["operationId"])
         self._handler: Callable[..., Any] = operation.function
-        self._is_async = inspect.iscoroutinefunction(self._handler)
+        is_async = inspect.iscoroutinefunction(self._handler)
+        self._call: Callable[..., Awaitable[Any]] = (
+            self._handler if is_async else partial(threads.run, self._handler)
+        )
         self._parameters = [Parameter(schemas, p) for p in published.get("parameters", ())]
         self._body = _reader(schemas, published, uploads)
         self._required = bool(published.get("requestBody", {}).get("required"))
         self._validator = _body_validator(schemas, published)
         self._status = _success_status(published)
         self._injected = injected
-        self._threads = threads
         self._check = check
         self._fixed: Headers = []
         if published.get("x-no-store"):
@@ -117,7 +120,7 @@ class Operation:
         for name in self._wanted:
             arguments[name] = self._injected[name]
         try:
-            result = await self._call(arguments)
+            result = await self._call(**arguments)
         finally:
             if isinstance(self._body, UploadReader):
                 await self._body.discard(arguments["body"])
@@ -168,11 +171,6 @@ class Operation:
             place = where.lstrip("/").replace("/", ".")
             raise bad_request(f"{place} {text}" if place else f"the body {text}", pointer=where)
         return body
-
-    async def _call(self, arguments: dict[str, Any]) -> Any:
-        if self._is_async:
-            return await self._handler(**arguments)
-        return await self._threads.run(self._handler, **arguments)
 
     def _answer(self, result: Any) -> Wire:
         headers: Headers = [*self._fixed]

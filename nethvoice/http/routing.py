@@ -45,26 +45,30 @@ class Routes:
     def find(self, raw_path: bytes) -> tuple[_Node, tuple[str, ...]] | None:
         """The path item of a raw path with the values of its template segments."""
         try:
-            segments = [_decode(part) for part in raw_path.split(b"/")[1:]]
+            if b"%" in raw_path:
+                segments = [_decode(part) for part in raw_path.split(b"/")]
+            else:
+                segments = raw_path.decode().split("/")
         except UnicodeDecodeError:
             return None
-        return self._walk(self._root, segments)
+        return _walk(self._root, segments, 1)
 
-    def _walk(self, node: _Node, segments: list[str]) -> tuple[_Node, tuple[str, ...]] | None:
-        if not segments:
-            return (node, ()) if node.methods else None
-        first, rest = segments[0], segments[1:]
-        if not first:
-            return None
-        literal = node.literals.get(first)
-        if literal is not None:
-            found = self._walk(literal, rest)
-            if found is not None:
-                return found
-        if node.template is None:
-            return None
-        found = self._walk(node.template, rest)
-        return None if found is None else (found[0], (first, *found[1]))
+
+def _walk(node: _Node, segments: list[str], place: int) -> tuple[_Node, tuple[str, ...]] | None:
+    if place == len(segments):
+        return (node, ()) if node.methods else None
+    segment = segments[place]
+    if not segment:
+        return None
+    literal = node.literals.get(segment)
+    if literal is not None:
+        found = _walk(literal, segments, place + 1)
+        if found is not None:
+            return found
+    if node.template is None:
+        return None
+    found = _walk(node.template, segments, place + 1)
+    return None if found is None else (found[0], (segment, *found[1]))
 
 
 def _decode(segment: bytes) -> str:

@@ -4,7 +4,7 @@ import re
 
 from sqlalchemy import bindparam, select
 
-from nethvoice.pbx.people import find_person, require_person, set_rest_user
+from nethvoice.pbx.people import BY_NAME, best, names, require_person, set_rest_user
 from nethvoice.problems import not_found, unprocessable
 from nethvoice.store.packed import Packed
 from nethvoice.store.prepared import Prepared
@@ -52,13 +52,20 @@ def _listed(mobiles: str) -> bytes:
     return f"[{mobiles}]".encode()
 
 
+_NUMBERS = Prepared(
+    BY_NAME.with_only_columns(
+        userman_users.c.id, userman_users.c.username, userman_users.c.auth, rest_users.c.mobile
+    )
+)
+
+
 def get_mobile(system: System, username: str) -> str:
     """The number of a person. Raises Problem 404 when there is none."""
     with system.read() as connection:
-        person = find_person(connection, username)
+        person = best(connection, username, _NUMBERS.rows(connection, names(username)))
     if person is None or not person.mobile or person.mobile == "0":
         raise not_found("no mobile number is stored for this user")
-    return person.mobile
+    return str(person.mobile)
 
 
 _MOBILE = Prepared(select(rest_users.c.mobile).where(rest_users.c.user_id == bindparam("user")))

@@ -75,6 +75,51 @@ def test_closing_gives_up_what_waits_and_ends_what_runs() -> None:
     asyncio.run(scenario())
 
 
+def test_calls_one_after_the_other_keep_few_threads_at_work() -> None:
+    async def scenario() -> None:
+        threads = HandlerThreads(64)
+        all_at_once = threading.Barrier(16, timeout=5)
+        await asyncio.gather(*(threads.run(all_at_once.wait) for _ in range(16)))
+        used = {await threads.run(threading.get_ident) for _ in range(200)}
+        assert len(used) < 8
+        threads.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_system_that_gives_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        threads = HandlerThreads(4)
+        begun, go = threading.Event(), threading.Event()
+        first = threads.run(lambda: (begun.set(), go.wait(5)))
+        await asyncio.to_thread(begun.wait, 5)
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", _refuse)
+            second = threads.run(lambda: 7)
+            go.set()
+            assert await second == 7
+            with pytest.raises(RuntimeError, match="no more"):
+                HandlerThreads(1).run(time.time)
+        await first
+        threads.close()
+
+    asyncio.run(scenario())
+
+
+def _refuse(_thread: threading.Thread) -> None:
+    raise RuntimeError("no more threads")
+
+
+def test_nothing_runs_after_the_end() -> None:
+    async def scenario() -> None:
+        threads = HandlerThreads(1)
+        threads.close()
+        with pytest.raises(RuntimeError, match="closed"):
+            await threads.run(time.time)
+
+    asyncio.run(scenario())
+
+
 def test_who_went_away_is_not_told() -> None:
     async def scenario() -> None:
         threads = HandlerThreads(1)
