@@ -14,7 +14,7 @@ from nethvoice.health import health
 from nethvoice.http.answers import JSON
 from nethvoice.http.stack import RootRoute, build
 from nethvoice.modules import served_document
-from nethvoice.pbx import phone_reboots
+from nethvoice.pbx import phone_reboots, task_state
 from nethvoice.pbx.phonebook import sync as phonebook
 from nethvoice.security import Authenticator
 from nethvoice.settings import Settings, load_settings
@@ -29,6 +29,7 @@ def create_app(settings: Settings) -> ASGIApp:
     """The application. The system starts with the server and stops with it."""
     system = System(settings)
     phone_reboots.attach(system)
+    task_state.attach(system)
     if settings.phonebook_schedule:
         phonebook.attach(system)
 

@@ -1,5 +1,6 @@
 """What clients are told about a task: one of ours, or one that ptrack runs."""
 
+import functools
 from typing import Any, cast
 
 from nethvoice import bodies
@@ -7,6 +8,18 @@ from nethvoice.problems import Problem
 from nethvoice.store import ptrack
 from nethvoice.store.tasks import APPLY, Task
 from nethvoice.system import System
+
+_DAY = 86400.0
+_DUMPS_KEPT = 7
+"""Days for which the outcome of a command under ptrack can be asked."""
+
+
+def attach(system: System) -> None:
+    """Have the dumps of commands that ended long ago deleted while the system runs."""
+    folder = system.settings.ptrack_dir
+    if folder is not None:
+        purge = functools.partial(ptrack.purge, folder, older_than_days=_DUMPS_KEPT)
+        system.every(_DAY, "deleting old dumps of ptrack", purge)
 
 
 def get_task(system: System, task_id: str) -> bodies.Task:
@@ -40,7 +53,11 @@ def task_details(task: Task) -> bodies.Task:
 
 def _ptrack_task(system: System, task_id: str) -> bodies.Task:
     folder = system.settings.ptrack_dir
-    found = ptrack.status(folder, task_id) if folder is not None else None
+    try:
+        found = ptrack.status(folder, task_id) if folder is not None else None
+    except ptrack.PtrackUnreadable:
+        unknown = {"task": task_id, "action": None, "progress": 0}
+        raise _failed(unknown, "the state of the command cannot be read now") from None
     if found is None:
         raise Problem(
             404, "Not found", "there is no such task", task=task_id, action=None, progress=0

@@ -37,19 +37,14 @@ _TRUNK = (t.trunks.c.trunkid, t.trunks.c.name, t.trunks.c.tech, t.trunks.c.chann
 _TRUNKS = Packed(select(func.json_array(*_TRUNK)), *_TRUNK)
 
 
-def list_trunk_names(connection: Connection) -> Mapping[int, Trunk]:
-    """All trunks by number, in ascending order; the first row wins where a number is used twice."""
-    return trunks_of_rows(trunk_rows(connection))
-
-
 def trunk_rows(connection: Connection) -> str:
-    """The rows from which `trunks_of_rows` makes the same, for who keeps what it makes of them."""
+    """JSON of all trunks, for `trunks_of_rows`."""
     return _TRUNKS.joined(connection)
 
 
 @remember_last
 def trunks_of_rows(rows: str) -> Mapping[int, Trunk]:
-    """Trunks by number."""
+    """Trunks by number, in ascending order; the first row wins where a number is used twice."""
     found: dict[int, Trunk] = {}
     for number, name, tech, channel in orjson.loads(f"[{rows}]"):
         shown = trunk_name(name or "", tech, channel)
