@@ -84,12 +84,19 @@ class Fuzzer:
 
         send()
 
-    def walk(self) -> None:
-        """Chains of operations: what one answers goes into the next, along the links."""
+    def walk(self, begin: Callable[[], None]) -> None:
+        """Chains of operations: what one answers goes into the next, along the links.
+
+        `begin` makes the system that each chain starts from: one that is repeated must find what it
+        found before.
+        """
         fuzzer = self
 
         class Walk(self.schema.as_state_machine()):  # type: ignore[misc]
             """One chain after the other."""
+
+            def setup(self) -> None:
+                begin()
 
             def get_call_kwargs(self, case: Case) -> dict[str, Any]:
                 return {"headers": fuzzer._headers, "timeout": 60, "session": fuzzer._session}

@@ -38,17 +38,27 @@ STORES = [
 
 
 @pytest.fixture(scope="module", params=STORES)
-def fuzzer(request: pytest.FixtureRequest) -> Fuzzer:
-    """A system that knows what the document's examples name. It is not emptied between operations:
-    what one has left is what the next one finds."""
+def fuzzed(request: pytest.FixtureRequest) -> Service:
+    """A service on one of the stores."""
     service: Service = request.getfixturevalue(f"{request.param}_service")
+    return service
+
+
+@pytest.fixture(scope="module")
+def fuzzer(fuzzed: Service) -> Fuzzer:
+    """It is not emptied between operations: what one has left is what the next one finds."""
+    _seed(fuzzed)
+    return Fuzzer(DOCUMENT, fuzzed.port)
+
+
+def _seed(service: Service) -> None:
+    """A system that knows what the document's examples name."""
     service.reset()
     service.person("ada", "200", displayname="Ada Rossi")
     service.post("/physicalextensions", {"mainextension": "200", "mac": "00-15-65-AA-BB-CC"})
     service.post("/physicalextensions", {"mainextension": "200"})
     service.post("/mobiles", {"username": "ada", "mobile": "3331234567"})
     service.post("/voicemails", {"extension": "200", "state": "yes"})
-    return Fuzzer(DOCUMENT, service.port)
 
 
 @pytest.mark.parametrize(("path", "method"), ALL)
@@ -61,5 +71,5 @@ def test_wrong_requests_are_refused(fuzzer: Fuzzer, path: str, method: str) -> N
     fuzzer.run(path, method, GenerationMode.NEGATIVE)
 
 
-def test_operations_one_after_the_other(fuzzer: Fuzzer) -> None:
-    fuzzer.walk()
+def test_operations_one_after_the_other(fuzzer: Fuzzer, fuzzed: Service) -> None:
+    fuzzer.walk(lambda: _seed(fuzzed))
