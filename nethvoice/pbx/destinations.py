@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.sql import Select
 
 from nethvoice.pbx.freepbx import FROM_INTERNAL
-from nethvoice.pbx.trunk_names import trunk_name
+from nethvoice.pbx.trunk_names import shown_name
 from nethvoice.problems import unprocessable
 from nethvoice.store import tables as t
 from nethvoice.store.packed import Packed
@@ -389,9 +389,9 @@ def _core(rows: Mapping[int, Sequence[_Row]], mailboxes: Collection[str]) -> Ite
         for prefix, text in _MAILBOX if number in mailboxes else ():
             described = f"{number} {name} ({text})"
             yield grouped(f"ext-local,{prefix}{number},1", described, "Voicemail", "voicemail", url)
-    for number, name, tech, channel in rows.get(_TRUNKS, ()):
+    for number, name, tech, _ in rows.get(_TRUNKS, ()):
         url = f"config.php?display=trunks&tech={_quoted(tech)}&extdisplay=OUT_{number}"
-        described = f"{trunk_name(name, tech, channel)} ({tech})"
+        described = f"{name} ({tech})"
         yield grouped(f"ext-trunk,{number},1", described, "Trunks", "trunks", url)
     for did, description, cid, _ in rows.get(_ROUTES, ()):
         url = f"config.php?display=did&view=form&extdisplay={_quoted(did)}%2F{_quoted(cid)}"
@@ -416,7 +416,7 @@ def _statement(installed: frozenset[str], some_hidden: bool) -> Packed:
     ]
     parts.append(_part(_USERS, t.users.c.extension, t.users.c.name))
     trunk = t.trunks.c
-    trunks = _part(_TRUNKS, trunk.trunkid, trunk.name, trunk.tech, trunk.channelid)
+    trunks = _part(_TRUNKS, trunk.trunkid, shown_name(), trunk.tech)
     trunks = trunks.where(trunk.tech != "enum")
     if some_hidden:
         shown = column("routedisplay", String, _selectable=t.trunks)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     select,
 )
 
+from nethvoice.pbx.trunk_names import shown_name
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
 from nethvoice.store.database import Database
@@ -79,7 +80,7 @@ def _listed(rows: Rows, details: _Details, options: Mapping[str, str]) -> bytes:
 def _all_trunks(database: Database, *where: ColumnElement[bool]) -> Packed:
     """Number, JSON and technology of trunks."""
     columns = [
-        (name, _shown_name() if name == "name" else item)
+        (name, shown_name() if name == "name" else item)
         for name, item in live_columns(database, t.trunks)
     ]
     query = select(t.trunks.c.trunkid, json_row(columns), func.lower(t.trunks.c.tech))
@@ -97,16 +98,6 @@ def _element(text: str, options: str | None, details: tuple[str, str]) -> str:
     own = "false" if options is None else orjson.dumps(options).decode()
     username, settings = details
     return f'{text[:-1]},"dialopts":{own},"username":{username},"details":{settings}}}'
-
-
-def _shown_name() -> ColumnElement[str]:
-    """FreePBX's name of a trunk that was given none."""
-    columns = t.trunks.c
-    prefix = case(
-        (func.lower(columns.tech) == "custom", literal("AMP:")),
-        else_=func.upper(columns.tech).concat("/"),
-    )
-    return case((columns.name == "", prefix.concat(columns.channelid)), else_=columns.name)
 
 
 def _details(system: System, connection: Connection, technologies: set[str]) -> _Details:

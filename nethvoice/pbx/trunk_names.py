@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, case, func, literal, select
 
 from nethvoice.store import tables as t
 from nethvoice.store.packed import Packed
@@ -26,14 +26,18 @@ class Trunk:
         return (self.id, self.name, self.tech, self.channel) == (1, "DAHDI/g0", "dahdi", "g0")
 
 
-def trunk_name(name: str, tech: str, channel: str) -> str:
-    """The given name, else the one made from technology and channel, as FreePBX does."""
-    if name:
-        return name
-    return f"AMP:{channel}" if tech.lower() == "custom" else f"{tech.upper()}/{channel}"
+def shown_name() -> ColumnElement[str]:
+    """The given name in SQL, else the one made from technology and channel, as FreePBX does."""
+    columns = t.trunks.c
+    prefix = case(
+        (func.lower(columns.tech) == "custom", literal("AMP:")),
+        else_=func.upper(columns.tech).concat("/"),
+    )
+    given = func.coalesce(columns.name, "")
+    return case((given == "", prefix.concat(columns.channelid)), else_=given)
 
 
-_TRUNK = (t.trunks.c.trunkid, t.trunks.c.name, t.trunks.c.tech, t.trunks.c.channelid)
+_TRUNK = (t.trunks.c.trunkid, shown_name(), t.trunks.c.tech, t.trunks.c.channelid)
 _TRUNKS = Packed(select(func.json_array(*_TRUNK)), *_TRUNK)
 
 
@@ -47,6 +51,5 @@ def trunks_of_rows(rows: str) -> Mapping[int, Trunk]:
     """Trunks by number, in ascending order; the first row wins where a number is used twice."""
     found: dict[int, Trunk] = {}
     for number, name, tech, channel in orjson.loads(f"[{rows}]"):
-        shown = trunk_name(name or "", tech, channel)
-        found.setdefault(number, Trunk(number, shown, tech, channel))
+        found.setdefault(number, Trunk(number, name, tech, channel))
     return found
