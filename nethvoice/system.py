@@ -117,12 +117,19 @@ class System:
             yield unit
             unit.seal(defer_reload=defer_reload)
         if unit.has_effects:
-            self.outbox.drain()
+            self._try_effects()
         if unit.apply_task is not None:
             self.apply.wake()
             request = current_request.get()
             if request is not None:
                 request.apply_task = unit.apply_task
+
+    def _try_effects(self) -> None:
+        """What is committed is done: an effect that fails is tried again, and no error."""
+        try:
+            self.outbox.drain()
+        except Exception:
+            log.warning("effects wait, trying them again later", exc_info=True)
 
     # --- background ---------------------------------------------------------------------------
 
@@ -168,6 +175,7 @@ class System:
                     self.outbox.drain()
                 if rounds % _ROUNDS_BETWEEN_SWEEPS == 0:
                     self.tasks.sweep()
+                    self.database.look_again()
             except Exception:
                 log.warning("upkeep failed, trying again", exc_info=True)
 

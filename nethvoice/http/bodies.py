@@ -111,7 +111,7 @@ class BodyReader:
 
     def _form(self, pairs: list[tuple[str, str]]) -> Any:
         data = _nest(pairs)
-        if self.is_array and data and all(key.isdigit() for key in data):
+        if self.is_array and data and all(map(_is_place, data)):
             return [data[key] for key in sorted(data, key=int)]
         return self._coerce(data, self._schema)
 
@@ -152,11 +152,16 @@ class BodyReader:
     def _coerce_array(self, value: Any, schema: Schema) -> Any:
         if value == "":
             return []
-        if isinstance(value, dict) and all(key.isdigit() for key in value):
+        if isinstance(value, dict) and all(map(_is_place, value)):
             value = [value[key] for key in sorted(value, key=int)]
         if not isinstance(value, list):
             return value
         return [self._coerce(item, schema.get("items", {})) for item in value]
+
+
+def _is_place(key: str) -> bool:
+    """True for a number in brackets that a form uses as the place in a list."""
+    return key.isascii() and key.isdigit() and len(key) < 10
 
 
 def _takes_null(schemas: Schemas, schema: Schema) -> bool:

@@ -6,7 +6,8 @@ validators anew for every request.
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -23,9 +24,11 @@ from nethvoice.http.checks import AnswerCheck
 from nethvoice.http.schemas import Schema, Schemas, Validator, first_error
 from nethvoice.http.threads import HandlerThreads
 from nethvoice.http.uploads import UploadFolder, UploadReader
-from nethvoice.problems import bad_request, not_found
+from nethvoice.problems import Problem, bad_request, not_found
 
 log = logging.getLogger(__name__)
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 class BindingError(Exception):
@@ -50,7 +53,7 @@ class Parameter:
         """The value. Raises Problem 404 or 400 when it does not fit."""
         value: Any = text
         kind = self._schema.get("type")
-        if kind == "integer" and text.lstrip("-").isdigit() and text.isascii():
+        if kind == "integer" and _INTEGER.fullmatch(text):
             value = int(text)
         elif kind == "boolean" and text in ("true", "false"):
             value = text == "true"
@@ -89,6 +92,7 @@ class Operation:
         self._status = _success_status(published)
         self._injected = injected
         self._check = check
+        self._problem_lists: Sequence[str] = published.get("x-problem-lists", ())
         self._fixed: Headers = []
         if published.get("x-no-store"):
             self._fixed.append((b"cache-control", b"no-store"))
@@ -114,7 +118,13 @@ class Operation:
         scope["nethvoice.operation"] = self.name
         arguments = self._path_and_query(scope)
         if self._body is not None:
-            arguments["body"] = await self._read_body(self._body, scope, receive)
+            try:
+                arguments["body"] = await self._read_body(self._body, scope, receive)
+            except Problem as problem:
+                # Clients of some operations look at lists that the handler would have filled.
+                for name in self._problem_lists:
+                    problem.members.setdefault(name, [problem.detail] if name == "errors" else [])
+                raise
         elif scope["method"] not in ("GET", "HEAD"):
             await read_raw(scope, receive)
         for name in self._wanted:

@@ -322,7 +322,7 @@ class _Session(Manager):
         self._ids = itertools.count(1)
         self._id_prefix = f"{os.getpid()}-{secrets.token_hex(4)}-"
         self._heard_at = 0.0
-        self._timed_out = False
+        self._timed_out_at = 0.0
 
     def __del__(self) -> None:
         """Nothing: the base class would log off and wait."""
@@ -395,16 +395,17 @@ class _Session(Manager):
     @property
     def doubtful(self) -> bool:
         """True when a call got no answer, or nothing was heard for a while."""
-        return self._timed_out or time.monotonic() - self._heard_at > _IDLE_BEFORE_PROBE
+        silent = time.monotonic() - self._heard_at > _IDLE_BEFORE_PROBE
+        return silent or self._timed_out_at > self._heard_at
 
     def answers(self) -> bool:
-        """Ask Asterisk for a sign of life."""
-        deadline = time.monotonic() + _PROBE_TIMEOUT
+        """Ask Asterisk for a sign of life; a list on its way to another call is one as well."""
+        begun = time.monotonic()
+        deadline = begun + _PROBE_TIMEOUT
         try:
             self.wait(self.send(_encode("Ping", {}), deadline), deadline)
         except AmiUnavailable:
-            return False
-        self._timed_out = False
+            return self.is_open and self._heard_at > begun
         return True
 
     # --- calls --------------------------------------------------------------------------------
@@ -419,7 +420,7 @@ class _Session(Manager):
         data = b"\r\n".join([*lines, b"ActionID: " + call.id.encode(), b"", b""])
         if not self._writing.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
             self.forget(call)
-            self._timed_out = True
+            self._timed_out_at = time.monotonic()
             raise AmiUnavailable("Asterisk does not take actions")
         try:
             self._socket.sendall(data)
@@ -439,7 +440,7 @@ class _Session(Manager):
         try:
             call.done.result(max(deadline - time.monotonic(), 0.0))
         except TimeoutError:
-            self._timed_out = True
+            self._timed_out_at = time.monotonic()
             raise AmiUnavailable("Asterisk did not answer in time") from None
         finally:
             self.forget(call)

@@ -7,11 +7,14 @@ committed while a reload runs stays queued and causes exactly one more.
 
 import contextlib
 import logging
+import os
 import selectors
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO
 
 from sqlalchemy import Connection, select, update
 
@@ -21,12 +24,13 @@ from nethvoice.store.outbox import Outbox
 from nethvoice.store.rows import change_rows, put_row
 from nethvoice.store.tables import admin, rest_tasks
 from nethvoice.store.tasks import APPLY as KIND
-from nethvoice.store.tasks import Report, TaskEngine, TaskFailed, new_task_id
+from nethvoice.store.tasks import Endings, Report, TaskEngine, TaskFailed, new_task_id
 
 log = logging.getLogger(__name__)
 
 _POLL = 2.0
 _LOCK = "nethvoice.apply"
+_LOOK_AFTER_PROCESS = 0.2
 
 
 class Reloader:
@@ -69,43 +73,76 @@ class CommandReloader(Reloader):
 
 
 def run_command(command: Sequence[str], timeout: float, report: Report) -> None:
-    """Run `command`, copying its output into the report. Raises TaskFailed."""
+    """Run `command`, copying its output into the report. Raises TaskFailed.
+
+    It has ended when its own process has, even if something it left running keeps its output open.
+    """
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     except OSError as error:
         raise TaskFailed(f"{command[0]} cannot be run: {error.strerror}") from error
     assert process.stdout is not None  # noqa: S101 - PIPE was asked for
     deadline = time.monotonic() + timeout
-    rest = b""
-    with process, selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while True:
-            if not selector.select(max(0.0, deadline - time.monotonic())):
-                process.kill()
-                raise TaskFailed(f"{command[0]} did not end within {timeout:g} s and was stopped")
-            chunk = process.stdout.read1(65536)  # type: ignore[attr-defined]
-            if not chunk:
-                break
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                report.write(line.decode("utf-8", "replace"))
-        if rest:
-            report.write(rest.decode("utf-8", "replace"))
-        try:
-            code = process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise TaskFailed(f"{command[0]} did not end within {timeout:g} s") from None
+    try:
+        for line in _lines(process, process.stdout, deadline):
+            report.write(line.decode("utf-8", "replace"))
+        code = process.wait(max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise TaskFailed(f"{command[0]} did not end within {timeout:g} s and was stopped") from None
+    finally:
+        process.stdout.close()
+        if process.poll() is None:
+            _kill(process)
     if code != 0:
         raise TaskFailed(f"{command[0]} ended with code {code}")
 
 
-def request_apply(connection: Connection, database: Database) -> str:
-    """Ask for a reload in the transaction of the change; returns the apply job's id."""
+def _lines(
+    process: "subprocess.Popen[bytes]", output: IO[bytes], deadline: float
+) -> Iterator[bytes]:
+    """What the process writes until it ends. Raises TimeoutExpired."""
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise subprocess.TimeoutExpired(process.args, 0)
+            if selector.select(min(left, _LOOK_AFTER_PROCESS)):
+                chunk = output.read1(65536)  # type: ignore[attr-defined]
+                if not chunk:
+                    break
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from lines
+            elif process.poll() is not None:
+                break
+    if rest:
+        yield rest
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End the process with all that it started, as far as that is allowed."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_LOOK_AFTER_PROCESS)
+
+
+def show_need(connection: Connection, database: Database) -> None:
+    """Have FreePBX show that a reload is needed, in the transaction of the change."""
     if database.live(admin):
         put_row(connection, admin, {"variable": "need_reload"}, {"value": "true"})
+
+
+def request_apply(connection: Connection, database: Database) -> str:
+    """Ask for a reload in the transaction of the change; returns the apply job's id."""
+    show_need(connection, database)
     task_id = new_task_id()
     TaskEngine.insert(connection, task_id, KIND, state="queued")
     return task_id
@@ -138,6 +175,7 @@ class ApplyWorker:
         self._last_run = -interval
         self._thread: threading.Thread | None = None
         self._running: str | None = None
+        self._endings = Endings()
 
     def start(self) -> None:
         """Start the thread."""
@@ -157,6 +195,7 @@ class ApplyWorker:
 
     def heartbeat(self) -> None:
         """Keep the jobs of the present run from being taken for dead."""
+        self._endings.retry()
         run = self._running
         if run is None:
             return
@@ -229,7 +268,7 @@ class ApplyWorker:
         except Exception:
             error = "internal error; see the service's log"
             log.exception("applying changes broke down")
-        report.end(error)
+        self._endings.tell(report, error)
 
     def _clear_flag(self) -> None:
         if not self._database.live(admin):

@@ -81,6 +81,9 @@ class Database:
         self._idle: deque[tuple[float, Connection]] = deque()
         """The last one given back is the first to be taken: the pool's own checkout and checkin
         would cost as much as a small query."""
+        self._at_the_pool = 0
+        """How many found none idle and ask the pool."""
+        self._idle_guard = threading.Lock()
 
     def _make_engine(self, connections: int) -> Engine:
         pool: dict[str, Any] = {
@@ -91,7 +94,10 @@ class Database:
         }
         if self.is_sqlite:
             if self._url.database:
-                Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+                file = Path(self._url.database)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                if not file.exists():
+                    file.touch(mode=0o600)  # it holds secrets; SQLite's files beside it follow
             arguments: dict[str, Any] = {"timeout": LOCK_WAIT, "check_same_thread": False}
             engine = create_engine(self._url, connect_args=arguments, **pool)
             event.listen(engine, "connect", _prepare_sqlite)
@@ -124,6 +130,8 @@ class Database:
                 raise
             self._give_back(connection)
         except (PoolTimeout, DBAPIError) as error:
+            if isinstance(error, DBAPIError):
+                self._learn_from(error)
             _raise_outage(error)
 
     @contextlib.contextmanager
@@ -152,16 +160,21 @@ class Database:
                 yield connection
 
     def _take(self) -> Connection:
-        """A connection that was used a moment ago, or one that the pool has checked."""
-        while self._idle:
-            try:
+        """A connection that was used a moment ago, or one that was found to work."""
+        while True:
+            with self._idle_guard:
+                if not self._idle:
+                    self._at_the_pool += 1
+                    break
                 since, connection = self._idle.pop()
-            except IndexError:
-                break  # another thread was quicker
-            if time.monotonic() - since < _IDLE_BEFORE_PING:
+            if time.monotonic() - since < _IDLE_BEFORE_PING or _works(connection):
                 return connection
-            connection.close()
-        return self.engine.connect()
+            _discard(connection)
+        try:
+            return self.engine.connect()
+        finally:
+            with self._idle_guard:
+                self._at_the_pool -= 1
 
     def _give_back(self, connection: Connection) -> None:
         if connection.closed or connection.invalidated:
@@ -169,14 +182,27 @@ class Database:
             return
         if connection.in_transaction():
             connection.rollback()
-        if self._all_taken():
-            connection.close()  # someone may be waiting for it at the pool
-        else:
-            self._idle.append((time.monotonic(), connection))
+        with self._idle_guard:
+            if not (self._at_the_pool or self._all_taken()):
+                self._idle.append((time.monotonic(), connection))
+                return
+        connection.close()  # someone may be waiting for it at the pool
 
     def _all_taken(self) -> bool:
         pool = self.engine.pool
         return isinstance(pool, QueuePool) and pool.checkedout() >= pool.size()
+
+    def _learn_from(self, error: DBAPIError) -> None:
+        """One lost connection means that the others are lost, too; a missing table or column, that
+        a module of FreePBX has come or gone."""
+        if error.connection_invalidated:
+            with self._idle_guard:
+                idle = [*self._idle]
+                self._idle.clear()
+            for _, connection in idle:
+                _discard(connection)
+        if _is_about_schema(error):
+            self.forget_schema()
 
     @contextlib.contextmanager
     def lock(self, name: str, wait: float = LOCK_WAIT) -> Iterator[None]:
@@ -254,6 +280,14 @@ class Database:
         with self._live_guard:
             self._live = None
             self._statements = {}
+
+    def look_again(self) -> None:
+        """See what modules of FreePBX have come or gone since the tables were looked at."""
+        with self.read() as connection:
+            found = self._look(connection)
+        if found != self._live:
+            with self._live_guard:
+                self._live, self._statements = found, {}
 
     def statement(self, build: Callable[["Database"], T]) -> T:
         """What `build` makes of this database, made once.
@@ -349,6 +383,23 @@ def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
 
 
+def _works(connection: Connection) -> bool:
+    """True when the server still knows the connection. SQLite has no server."""
+    driver: Any = connection.connection.dbapi_connection
+    try:
+        if isinstance(driver, pymysql.Connection):
+            driver.ping(reconnect=False)
+    except Exception:
+        return False
+    return True
+
+
+def _discard(connection: Connection) -> None:
+    """Close what may not answer any more; the pool makes another one when it is asked to."""
+    connection.invalidate()
+    connection.close()
+
+
 def _remember_checkin(_connection: Any, record: ConnectionPoolEntry) -> None:
     record.info["idle_since"] = time.monotonic()
 
@@ -386,6 +437,14 @@ def _raise_outage(error: PoolTimeout | DBAPIError) -> NoReturn:
     if isinstance(error, (OperationalError, InterfaceError)) and _is_outage(error):
         raise DatabaseUnavailable() from error
     raise error
+
+
+def _is_about_schema(error: DBAPIError) -> bool:
+    """True where a table or a column is not what it was."""
+    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    if isinstance(code, int):
+        return code in (1054, 1146)  # unknown column, no such table
+    return str(code).startswith(("no such table", "no such column"))
 
 
 def _is_outage(error: DBAPIError) -> bool:

@@ -126,7 +126,7 @@ class Outbox:
 
     def _apply_waiting(self) -> None:
         stuck: set[str] = set()
-        while True:
+        while stuck != self._targets.keys():
             batch = self._waiting([name for name in self._targets if name not in stuck])
             for name, rows in batch.items():
                 if not self._apply(name, rows):

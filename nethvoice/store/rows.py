@@ -24,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
@@ -128,9 +129,16 @@ def put_row(
     connection: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]
 ) -> bool:
     """Make the row with `key` hold `values`, other columns keeping theirs; True when changed."""
-    if _exists(table, (*key,)).first(connection, key) is None:
-        insert_row(connection, table, {**key, **values})
-        return True
+    there = _exists(table, (*key,))
+    if there.first(connection, key) is None:
+        try:
+            insert_row(connection, table, {**key, **values})
+        except IntegrityError:
+            # Another transaction was quicker; any other reason is an error.
+            if there.first(connection, key) is None:
+                raise
+        else:
+            return True
     return change_row(connection, table, key, values) > 0
 
 

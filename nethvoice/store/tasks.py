@@ -10,12 +10,13 @@ import secrets
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
 from nethvoice.problems import Problem
 from nethvoice.store.database import Database
@@ -64,6 +65,7 @@ class Report:
         self._action: str | None = None
         self._phases: list[dict[str, Any]] = []
         self.output: list[str] = []
+        self._ended: State | None = None
 
     def progress(self, percent: float, action: str | None = None) -> None:
         """Tell how far the work is, 0-100, and what it does now. Cheap when nothing changed."""
@@ -96,7 +98,12 @@ class Report:
             self.write(error)
         self._action = error and self._action
         self._progress = 100
-        self._store(state="failed" if error else "succeeded")
+        self._ended = "failed" if error else "succeeded"
+        self.store_end()
+
+    def store_end(self) -> None:
+        """Write the end again, when the database was not there for it."""
+        self._store(state=self._ended)
 
     def _end_phase(self, state: str, now: float) -> None:
         if self._phases and self._phases[-1]["ended"] is None:
@@ -122,6 +129,27 @@ def _iso(moment: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
+class Endings:
+    """Ends of tasks, kept until the database has them: nobody else would tell who waits."""
+
+    def __init__(self) -> None:
+        self._untold: deque[Report] = deque()
+
+    def tell(self, report: Report, error: str | None) -> None:
+        """End a report's tasks."""
+        try:
+            report.end(error)
+        except Exception:
+            log.warning("the end of a task is not stored yet", exc_info=True)
+            self._untold.append(report)
+
+    def retry(self) -> None:
+        """Store those that could not be stored. Raises what the database raises."""
+        while self._untold:
+            self._untold[0].store_end()
+            self._untold.popleft()
+
+
 Work = Callable[[Report], None]
 OnEnd = Callable[[], object]
 
@@ -138,6 +166,7 @@ class TaskEngine:
         self._database = database
         self._threads: set[threading.Thread] = set()
         self._guard = threading.Lock()
+        self._endings = Endings()
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{_process_start(os.getpid())}"
 
     def start(
@@ -262,6 +291,7 @@ class TaskEngine:
 
     def heartbeat(self) -> None:
         """Say that the tasks of this process are alive; called every few seconds."""
+        self._endings.retry()
         with self._guard:
             busy = bool(self._threads)
         if not busy:
@@ -281,7 +311,8 @@ class TaskEngine:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if any(thread.is_alive() for thread in threads):
-            where = rest_tasks.c.owner == self.owner
+            # A reload that was cut short is repeated by the next process, which finds it dead.
+            where = and_(rest_tasks.c.owner == self.owner, rest_tasks.c.kind != APPLY)
             Report(self._database, where).end("the service was stopped")
 
     def _spawn(self, task_id: str, kind: str, work: Work, on_end: OnEnd | None = None) -> None:
@@ -310,9 +341,7 @@ class TaskEngine:
             error = "internal error; the log has the details under this task's id"
             log.exception("task broke down", extra={"task": task_id, "kind": kind})
         try:
-            report.end(error)
-        except Exception:
-            log.exception("the end of a task could not be stored", extra={"task": task_id})
+            self._endings.tell(report, error)
         finally:
             with self._guard:
                 self._threads.discard(threading.current_thread())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
-from nethvoice.store.apply import request_apply
+from nethvoice.store.apply import request_apply, show_need
 from nethvoice.store.astdb import AstdbChanges
 from nethvoice.store.database import Database
 from nethvoice.store.outbox import Operation, Outbox
@@ -55,11 +55,16 @@ class Unit:
         return any(targets)
 
     def seal(self, *, defer_reload: bool) -> None:
-        """Record the effects and the reload, last thing before the commit."""
+        """Record the effects and the reload, last thing before the commit.
+
+        A reload that is deferred is shown as needed all the same: its caller may die before it.
+        """
         Outbox.record(self.conn, "astdb", self.astdb.operations)
         Outbox.record(self.conn, "mailboxes", self.mailboxes)
         Outbox.record(self.conn, "cti", self.cti)
         Outbox.record(self.conn, "crontab", self.crontab)
         Outbox.record(self.conn, "files", self.files)
-        if self.wants_reload and not defer_reload:
+        if self.wants_reload and defer_reload:
+            show_need(self.conn, self.database)
+        elif self.wants_reload:
             self.apply_task = request_apply(self.conn, self.database)

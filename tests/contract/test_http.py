@@ -97,6 +97,12 @@ def test_forms_in_all_variants(service: Service) -> None:
     assert service.call("POST", "/mainextensions", data=with_junk).status_code == 201
 
 
+@pytest.mark.parametrize("place", ["\u00b2", "1" * 5000, "-1", "x"])
+def test_a_place_in_a_form_that_is_none(service: Service, place: str) -> None:
+    answer = service.call("POST", "/trunks", data={"provider": "x", f"codecs[{place}]": "ulaw"})
+    assert answer.status_code == 400, answer.text
+
+
 def test_a_form_field_without_a_name(service: Service) -> None:
     more = {"content": b"=null", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}
     service.refused("POST", "/outboundroutes", 400, **more)

@@ -268,6 +268,33 @@ def test_frozen_peer_is_left(start: Start) -> None:
     assert len(server.peers) == 2
 
 
+def test_a_long_list_is_a_sign_of_life(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that finds Asterisk busy with a list gives up; the list still arrives."""
+    go_on = threading.Event()
+
+    def behave(peer: Peer) -> None:
+        peer.log_in()
+        listing = peer.read()
+        peer.reply(listing, "EventList: start")
+        while not go_on.wait(0.02):
+            peer.event(listing, "Key: /A/1", "Val: 1")
+        peer.event(listing, "EventList: Complete")
+        while True:
+            echo(peer, peer.read())
+
+    server, client = start(behave)
+    monkeypatch.setattr(ami, "_PROBE_TIMEOUT", 0.2)
+    with ThreadPoolExecutor(1) as pool:
+        listed = pool.submit(client.list_action, "DBGetTree", {"Family": "A"}, 30.0)
+        for _ in range(2):
+            with pytest.raises(AmiUnavailable, match="in time"):
+                client.action("DBPut", {"Val": "1"}, timeout=0.3)
+        go_on.set()
+        assert listed.result(30)[0]["Key"] == "/A/1"
+    assert client.action("DBPut", {"Val": "2"}).message == "2"
+    assert len(server.peers) == 1
+
+
 def test_half_a_reply_and_silence(start: Start) -> None:
     def behave(peer: Peer) -> None:
         peer.log_in()

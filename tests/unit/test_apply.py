@@ -2,12 +2,14 @@
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
 
+from nethvoice.problems import Problem
 from nethvoice.store.apply import Reloader
 from nethvoice.store.tables import admin, rest_tasks
 from nethvoice.store.tasks import Report, Task
@@ -180,3 +182,91 @@ def test_the_pause_between_two_reloads(make_system: MakeSystem, tmp_path: Path) 
     _ended(system, _change(system))
     first, second = (float(line) for line in stamps.read_text().split())
     assert second - first >= 1.4
+
+
+def test_an_end_that_could_not_be_stored(
+    make_system: MakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = make_system()
+    reload, tried = Gate(), threading.Event()
+    reload.let_go.release()
+    system.apply._reloader = reload
+
+    def away(_report: Report) -> None:
+        tried.set()
+        raise OSError("the database is away")
+
+    task_id = _change(system)
+    with monkeypatch.context() as patch:
+        patch.setattr(Report, "store_end", away)
+        system.apply.run_waiting()
+    assert tried.is_set()
+    found = system.tasks.get(task_id)
+    assert found is not None
+    assert found.state == "running"
+    system.apply.heartbeat()
+    assert _ended(system, task_id).state == "succeeded"
+    assert reload.runs == 1
+
+
+def test_a_reload_cut_short_by_the_end_of_the_service_is_made_by_the_next(
+    make_system: MakeSystem,
+) -> None:
+    """Another task that does not end either must not take the reload along."""
+    stopped = make_system()
+    gate = Gate()
+    stopped.apply._reloader = gate
+    stopped.apply.start()
+    task_id = _change(stopped)
+    assert gate.started.acquire(timeout=20)
+    go_on = threading.Event()
+    scan = stopped.tasks.start("scan", lambda _report: go_on.wait(20) and None)
+    stopped.tasks.close(wait=0.05)
+    with stopped.database.write() as connection:  # as if its process had ended now
+        host = stopped.tasks.owner.partition(":")[0]
+        running = rest_tasks.c.state == "running"
+        connection.execute(update(rest_tasks).where(running).values(owner=f"{host}:999999:1"))
+    next_one = make_system()
+    again = Gate()
+    again.let_go.release()
+    next_one.apply._reloader = again
+    next_one.start()
+    assert _ended(next_one, scan).output == ["the service was stopped"]
+    assert _ended(next_one, task_id).state == "failed"
+    stopped.apply.stop(wait=0)
+    gate.let_go.release()  # its process would not hold the lock of reloads any more
+    assert again.started.acquire(timeout=20)
+    go_on.set()
+
+
+def test_a_command_that_leaves_something_running(make_system: MakeSystem, tmp_path: Path) -> None:
+    """It has ended with its own process, though its output is held open; a late one is ended."""
+    left = "import subprocess; print('reloaded', flush=True); subprocess.Popen(['sleep', '20'])"
+    system = make_system(
+        reload_command=_script(tmp_path, left), reload_interval=0, user_directory="internal"
+    )
+    system.start()
+    begun = time.monotonic()
+    task = _ended(system, _change(system))
+    assert (task.state, task.output) == ("succeeded", ["reloaded"])
+    assert time.monotonic() - begun < 15
+
+
+def test_a_committed_change_is_no_failure_whatever_happens_to_its_effects(
+    make_system: MakeSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = make_system()
+
+    def away() -> None:
+        raise Problem(503, "Service unavailable", "the database is not available now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(system.outbox, "drain", away)
+        with system.change() as unit:
+            unit.astdb.put("AMPUSER", "200/cidname", "Ada")
+            unit.reload()
+    assert unit.apply_task is not None
+    assert system.astdb.get("AMPUSER", "200/cidname") is None
+    system.start()
+    assert _ended(system, unit.apply_task).state == "succeeded"
+    assert system.astdb.get("AMPUSER", "200/cidname") == "Ada"

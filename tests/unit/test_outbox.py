@@ -160,3 +160,16 @@ def test_each_caller_finds_its_effect_applied(database: Database, joins: bool) -
     assert len(target.applied) == 90
     for number in range(6):
         assert [turn for who, turn in target.applied if who == number] == list(range(15))
+
+
+def test_every_target_is_down_with_much_to_do(database: Database) -> None:
+    def down(_operation: Operation) -> None:
+        raise TargetDown("no connection")
+
+    targets = {name: Recorder() for name in ("box", "other")}
+    for name, target in targets.items():
+        target.fail = down
+        for number in range(150):
+            _record(database, [number], target=name)
+    Outbox(database, targets).drain()
+    assert len(_rows(database)) == 300

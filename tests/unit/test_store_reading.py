@@ -361,6 +361,108 @@ def test_a_lost_connection_is_an_outage_once(database: Database) -> None:
         assert [tuple(row) for row in number.rows(connection)] == [(0,)]
 
 
+@on_mariadb
+@pytest.mark.parametrize("idle", [0.0, 60.0])
+def test_a_restarted_server_costs_one_request_at_most(
+    database: Database, monkeypatch: pytest.MonkeyPatch, idle: float
+) -> None:
+    """All connections are lost. Those that lay idle for long are tried before they are used."""
+    more = Database(str(database.engine.url.render_as_string(False)), Path("/"), connections=8)
+    held = [more.read() for _ in range(6)]
+    numbers = [
+        each.__enter__().exec_driver_sql("SELECT CONNECTION_ID()").scalar_one() for each in held
+    ]
+    for each in held:
+        each.__exit__(None, None, None)
+    with database.engine.connect() as other:
+        for number in numbers:
+            other.exec_driver_sql(f"KILL {number}")
+    later = time.monotonic() + idle
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: later)
+        failed = sum(_fails(more) for _ in range(8))
+    more.close()
+    assert failed == (1 if not idle else 0)
+
+
+def _fails(database: Database) -> bool:
+    try:
+        with database.read() as connection:
+            _COUNT.rows(connection)
+    except Problem as problem:
+        return problem.status == 503
+    return False
+
+
+def test_two_at_once_make_the_first_row_of_a_key(database: Database) -> None:
+    both = threading.Barrier(2, timeout=10)
+    results: list[object] = []
+
+    def put(note: str) -> None:
+        try:
+            with database.write() as connection:
+                if not database.is_sqlite:  # which has one writer at a time
+                    _COUNT.rows(connection)
+                    both.wait()
+                results.append(put_row(connection, things, {"name": "a"}, {"note": note}))
+        except Exception as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=put, args=(note,)) for note in ("x", "y")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert results == [True, True]
+    with database.read() as connection:
+        assert len(_COUNT.rows(connection)) == 1
+
+
+def test_a_put_that_the_table_refuses_is_an_error(database: Database) -> None:
+    with database.write() as connection:
+        insert_row(connection, things, {"name": "a", "note": "x"})
+    with pytest.raises(IntegrityError), database.write() as connection:
+        put_row(connection, things, {"note": "y"}, {"name": "a"})
+
+
+def test_tables_that_come_and_go(database: Database) -> None:
+    """FreePBX's modules are installed and removed while the service runs."""
+    module = Table("module", MetaData(), Column("id", Integer, primary_key=True))
+    query = Prepared(select(module.c.id))
+    made: list[Database] = []
+
+    def build(of: Database) -> Prepared:
+        made.append(of)
+        return query
+
+    assert database.live(module) is None
+    database.statement(build)
+    module.create(database.engine)
+    assert database.live(module) is None
+    database.look_again()
+    assert database.live(module) is not None
+    database.statement(build)
+    assert len(made) == 2
+    database.look_again()
+    database.statement(build)
+    assert len(made) == 2
+    module.drop(database.engine)
+    with pytest.raises(DBAPIError), database.read() as connection:
+        query.rows(connection)
+    assert database.live(module) is None
+
+
+def test_the_embedded_database_is_for_its_owner_only(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'nethvoice.db'}", tmp_path)
+    metadata.create_all(database.engine)
+    with database.write() as connection:
+        insert_row(connection, things, {"name": "a", "note": ""})
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("nethvoice.db*")}
+    database.close()
+    assert set(modes) >= {"nethvoice.db", "nethvoice.db-wal"}
+    assert set(modes.values()) == {0o600}
+
+
 def test_a_named_lock_is_exclusive_and_given_back(database: Database) -> None:
     order = []
     inside = threading.Event()

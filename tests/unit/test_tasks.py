@@ -184,3 +184,25 @@ def test_stopping_reports_what_still_runs(database: Database) -> None:
     assert task is not None
     assert (task.state, task.output) == ("failed", ["the service was stopped"])
     go_on.set()
+
+
+def test_an_end_that_could_not_be_stored_is_stored_later(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = TaskEngine(database)
+    tried = threading.Event()
+
+    def away(_report: Report) -> None:
+        tried.set()
+        raise OSError("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Report, "store_end", away)
+        task_id = engine.start("scan", lambda report: report.write("found"), busy="busy")
+        assert tried.wait(20)
+        eventually(lambda: not engine._threads)
+    with pytest.raises(Problem, match="busy"):
+        engine.start("scan", lambda _report: None, busy="busy")
+    engine.heartbeat()
+    assert _ended(engine, task_id) == "succeeded"
+    _ended(engine, engine.start("scan", lambda _report: None, busy="busy"))
