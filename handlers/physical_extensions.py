@@ -31,13 +31,18 @@ def create_physical_extension(
         web_user=body.get("web_user"),
         web_password=body.get("web_password"),
     )
-    extension = devices.create_physical_extension(
-        system,
-        "" if main == "0" else main,
-        phone,
-        extension=number_text(body.get("extension")) or None,
-        clear_temporary=body.get("clear_temporary") is not None,
-    )
+    try:
+        extension = devices.create_physical_extension(
+            system,
+            "" if main == "0" else main,
+            phone,
+            extension=number_text(body.get("extension")) or None,
+            clear_temporary=body.get("clear_temporary") is not None,
+        )
+    except devices.NoNumberLeft as problem:
+        # The one document whose status is a text: the wizard compares it.
+        problem.members |= {"status": problem.detail, "code": problem.status}
+        raise
     return {"extension": extension}
 
 

@@ -1,4 +1,4 @@
-"""_phones of a main extension: phones, and the numbers 91M ... that they register with."""
+"""Devices of a main extension: phones, and the numbers 91M ... that they register with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,17 @@ NO_NUMBERS = "There aren't available extension numbers"
 GRANDSTREAM_APP = "GS Wave"
 """A phone model that is really an app on a mobile."""
 
+_APPS = ("mobile", "webrtc", "webrtc_mobile", "nethlink", "nethlink_mobile")
+"""Kinds of devices that are software of a person; older versions wrote those with two words."""
+
 _phones = t.rest_devices_phones
+
+
+class NoNumberLeft(Problem):
+    """409 with the text that the wizard knows."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "Conflict", NO_NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -72,8 +82,9 @@ def create_physical_extension(
     """Link a phone (or a custom device, without a MAC) to a main extension; returns its number.
 
     Without `main` the phone only enters the inventory and the answer is None. A phone that is
-    linked to this main extension already keeps its number. Raises Problem 400 (malformed MAC), 409
-    (MAC linked elsewhere, no number left), 422 (unknown main extension, number refused).
+    linked to this main extension already keeps its number; one that gets another number leaves
+    none behind. Raises Problem 400 (malformed MAC), 409 (MAC linked elsewhere, no number left), 422
+    (unknown main extension, number refused).
     """
     _check_widths(system, phone)
     if not main:
@@ -83,20 +94,25 @@ def create_physical_extension(
         owner = require_owner(unit, main)
         if clear_temporary:
             _clear_temporary(system, unit, main)
-        if phone.mac:
-            linked = _linked_number(unit, phone, main)
-            if linked is not None and extension in (None, linked):
-                _link_phone(unit, owner, linked, phone)
-                return linked
-        number = _claim_number(system, unit, owner, main, extension)
-        set_type_sip(system, unit, number, "physical")
-        if phone.mac:
-            _link_phone(unit, owner, number, phone)
-            if phone.model == GRANDSTREAM_APP:
-                freepbx.set_sip(unit, number, {"media_encryption_optimistic": "yes"})
+        before = _linked_numbers(unit, phone, main)
+        if before and extension in (None, before[0]) and _is_pjsip(unit, before[0]):
+            number = before[0]
         else:
+            number = _claim_number(system, unit, owner, main, extension)
+            unit.reload()
+        if set_type_sip(system, unit, number, "physical"):
+            unit.reload()
+        if not phone.mac:
             _link_custom(unit, owner, number, phone)
-        unit.reload()
+            return number
+        _link_phone(unit, owner, number, phone)
+        if phone.model == GRANDSTREAM_APP:
+            app = {"media_encryption_optimistic": "yes"}
+            if freepbx.set_sip(unit, number, app):
+                unit.reload()
+        for left in before:
+            if left != number and not _is_used_by_device(unit, left):
+                delete_device(system, unit, left)
         return number
 
 
@@ -117,12 +133,9 @@ def create_custom_device(system: System, unit: Unit, main: str) -> str:
 
 
 def require_owner(unit: Unit, main: str) -> Person:
-    """The person of a main extension. Raises Problem 422 when there is none."""
+    """The person of a main extension, which is a PJSIP one. Raises Problem 422 when it is not."""
     owner = person_by_extension(unit.conn, main)
-    known = unit.conn.execute(
-        select(t.users.c.extension).where(t.users.c.extension == main).limit(1)
-    ).first()
-    if owner is None or known is None:
+    if owner is None or not _is_pjsip(unit, main):
         raise unprocessable(f"extension {main} is no user's main extension")
     return owner
 
@@ -131,7 +144,7 @@ def allocate(system: System, unit: Unit, owner: Person, main: str) -> str:
     """Make the number that the next device of a main extension uses, and return it.
 
     The first device of any kind takes the main number itself, later ones the first free of 91M to
-    97M. Raises Problem 409 with the text the wizard knows when none is left.
+    97M. Raises NoNumberLeft.
     """
     if not _is_used_by_device(unit, main):
         _prepare_main(unit, owner, main)
@@ -140,9 +153,7 @@ def allocate(system: System, unit: Unit, owner: Person, main: str) -> str:
         system.database, unit.conn, main, system.settings.last_device_digit
     )
     if number is None:
-        problem = conflict(NO_NUMBERS, code=409)
-        problem.members["status"] = NO_NUMBERS  # the one document whose status is a text
-        raise problem
+        raise NoNumberLeft()
     _create_device_extension(system, unit, owner, main, number)
     return number
 
@@ -153,23 +164,38 @@ def _claim_number(system: System, unit: Unit, owner: Person, main: str, wanted: 
         return allocate(system, unit, owner, main)
     if wanted not in numbers.relatives(main):
         raise unprocessable(f"extension {wanted} cannot belong to {main}: use {main} or 9x{main}")
-    if wanted in numbers.family(unit.conn, main):
-        if wanted != main and _is_used_by_device(unit, wanted):
-            # The number stays, what was linked to it makes room.
-            unit.conn.execute(
-                delete(_phones).where(_phones.c.extension == wanted, _phones.c.mac.is_(None))
-            )
-            freepbx.unlink_phones(unit, wanted)
-        elif wanted == main and _is_used_by_device(unit, main):
-            raise conflict(f"extension {main} is used by another device already")
-        else:
+    if wanted in numbers.family(unit.conn, main) and _is_pjsip(unit, wanted):
+        _make_room(system, unit, wanted)
+        if wanted == main:
             _prepare_main(unit, owner, main)
+        else:
+            _prepare_device(unit, owner, main, wanted)
         return wanted
     if person_by_extension(unit.conn, wanted) is not None:
         raise numbers.in_use(wanted)
     numbers.require_free(system.database, unit.conn, wanted, with_devices=False)
     _create_device_extension(system, unit, owner, main, wanted)
     return wanted
+
+
+def _make_room(system: System, unit: Unit, number: str) -> None:
+    """Unlink what has the number, which stays; the transport and encryption of an app go too."""
+    app = select(_phones.c.id).where(_phones.c.extension == number, _phones.c.type.in_(_APPS))
+    if unit.conn.execute(app.limit(1)).first() is not None:
+        freepbx.release_extension(system, unit, number)
+        return
+    unit.conn.execute(delete(_phones).where(_phones.c.extension == number, _phones.c.mac.is_(None)))
+    freepbx.unlink_phones(unit, number)
+
+
+def _is_pjsip(unit: Unit, extension: str) -> bool:
+    """True for an extension that a device can register with; virtual ones have none."""
+    query = (
+        select(t.users.c.extension)
+        .join(t.devices, t.devices.c.id == t.users.c.extension)
+        .where(t.users.c.extension == extension, t.devices.c.tech == "pjsip")
+    )
+    return unit.conn.execute(query.limit(1)).first() is not None
 
 
 def _is_used_by_device(unit: Unit, extension: str) -> bool:
@@ -185,10 +211,29 @@ def _prepare_main(unit: Unit, owner: Person, main: str) -> None:
         {"namedcallgroup": "1", "namedpickupgroup": "1", "allow": freepbx.CODECS},
         only_existing=True,
     )
-    name = unit.conn.scalar(select(t.users.c.name).where(t.users.c.extension == main)) or ""
-    freepbx.set_sip(unit, main, _common_sip(unit, owner, main, name, rows.get("context", "")))
-    unit.astdb.put("AMPUSER", f"{main}/accountcode", main)
-    unit.astdb.delete("CW", main)
+    common = _common_sip(unit, owner, main, _name(unit, main), rows.get("context", ""))
+    freepbx.set_sip(unit, main, common)
+    _count_for(unit, main, main)
+
+
+def _prepare_device(unit: Unit, owner: Person, main: str, number: str) -> None:
+    """Tie a number that exists to its main extension again."""
+    context = freepbx.read_sip(unit.conn, main).get("context", "")
+    common = _common_sip(unit, owner, main, _name(unit, main), context)
+    freepbx.set_sip(unit, number, common, only_existing=True)
+    unit.astdb.put("AMPUSER", f"{number}/cidnum", main)
+    unit.astdb.append_member("AMPUSER", f"{main}/device", number)
+    _count_for(unit, main, number)
+
+
+def _count_for(unit: Unit, main: str, number: str) -> None:
+    unit.astdb.put("AMPUSER", f"{number}/accountcode", main)
+    unit.astdb.delete("CW", number)
+
+
+def _name(unit: Unit, extension: str) -> str:
+    query = select(t.users.c.name).where(t.users.c.extension == extension)
+    return unit.conn.scalar(query) or ""
 
 
 def _create_device_extension(
@@ -218,8 +263,7 @@ def _create_device_extension(
     unit.astdb.put("AMPUSER", f"{number}/cidnum", main)
     unit.astdb.copy("AMPUSER", f"{main}/ringtimer", f"{number}/ringtimer")
     unit.astdb.append_member("AMPUSER", f"{main}/device", number)
-    unit.astdb.put("AMPUSER", f"{number}/accountcode", main)
-    unit.astdb.delete("CW", number)
+    _count_for(unit, main, number)
 
 
 def _common_sip(unit: Unit, owner: Person, main: str, name: str, context: str) -> dict[str, str]:
@@ -235,9 +279,9 @@ def _common_sip(unit: Unit, owner: Person, main: str, name: str, context: str) -
     }
 
 
-def set_type_sip(system: System, unit: Unit, extension: str, kind: str) -> None:
-    """Write the `sip` rows that a kind of device needs in this deployment."""
-    freepbx.set_sip(unit, extension, type_sip(system, kind))
+def set_type_sip(system: System, unit: Unit, extension: str, kind: str) -> bool:
+    """Write the `sip` rows that a kind of device needs in this deployment; True when changed."""
+    return freepbx.set_sip(unit, extension, type_sip(system, kind))
 
 
 def type_sip(system: System, kind: str) -> Mapping[str, str]:
@@ -303,22 +347,23 @@ def _rows_of(phone: Phone) -> ColumnElement[bool]:
     return where if phone.line is None else and_(where, _phones.c.line == phone.line)
 
 
-def _linked_number(unit: Unit, phone: Phone, main: str) -> str | None:
-    """The number that the phone is linked to when it is one of this main extension's.
+def _linked_numbers(unit: Unit, phone: Phone, main: str) -> list[str]:
+    """The numbers that the phone's lines are linked to, all of this main extension's family.
 
-    Raises Problem 409 when the phone belongs to another one.
+    Raises Problem 409 when one of them belongs to another one.
     """
-    linked = unit.conn.scalar(
+    if not phone.mac:
+        return []
+    linked = unit.conn.scalars(
         select(_phones.c.extension)
         .where(_rows_of(phone), _phones.c.extension.is_not(None))
         .order_by(_phones.c.line)
-        .limit(1)
-    )
-    if linked is None:
-        return None
-    if linked not in numbers.family(unit.conn, main):
-        raise conflict(f"MAC address {phone.mac} is already used by extension {linked}")
-    return str(linked)
+    ).all()
+    family = numbers.family(unit.conn, main) if linked else []
+    for number in linked:
+        if number not in family:
+            raise conflict(f"MAC address {phone.mac} is already used by extension {number}")
+    return list(dict.fromkeys(map(str, linked)))
 
 
 def _link_phone(unit: Unit, owner: Person, extension: str, phone: Phone) -> None:
@@ -488,7 +533,7 @@ def _clear_temporary(system: System, unit: Unit, main: str) -> None:
     temporary = unit.conn.scalars(
         select(_phones.c.extension).where(
             _phones.c.type == "temporaryphysical",
-            _phones.c.extension.in_(numbers.relatives(main)),
+            _phones.c.extension.in_(numbers.family(unit.conn, main)),
         )
     ).all()
     for extension in temporary:

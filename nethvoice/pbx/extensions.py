@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from nethvoice.pbx import freepbx, numbers
 from nethvoice.pbx.display_names import Naming, rename
-from nethvoice.problems import bad_request, not_found
+from nethvoice.pbx.people import person_by_extension
+from nethvoice.problems import bad_request, not_found, unavailable
 from nethvoice.store import tables as t
 from nethvoice.store.ami import AmiRefused, AmiUnavailable
 from nethvoice.store.rows import change_rows
@@ -18,6 +19,7 @@ _ENCRYPTED = ("sdes", "dtls")
 def set_display_name(system: System, main: str, name: str) -> None:
     """Rename a main extension and its devices everywhere FreePBX keeps the name.
 
+    Given a device's number it renames that one; calls go out under the main number all the same.
     Raises Problem 404 for an unknown extension, 400 for an empty name.
     """
     name = name.strip()
@@ -27,8 +29,17 @@ def set_display_name(system: System, main: str, name: str) -> None:
         members = numbers.family(unit.conn, main)
         if main not in members:
             raise not_found(f"there is no extension {main}")
-        if rename(unit, [Naming(main, members, name)], _stored_names(system, members)):
+        number = _calling_number(unit.conn, main)
+        if rename(unit, [Naming(number, members, name)], _stored_names(system, members)):
             unit.reload()
+
+
+def _calling_number(connection: Connection, extension: str) -> str:
+    """The main extension of a device's number; another number is its own."""
+    main = numbers.main_part(extension)
+    if main is None or person_by_extension(connection, extension) is not None:
+        return extension
+    return main if person_by_extension(connection, main) is not None else extension
 
 
 def _stored_names(system: System, numbers: Iterable[str]) -> dict[str, str] | None:
@@ -42,8 +53,14 @@ def _stored_names(system: System, numbers: Iterable[str]) -> dict[str, str] | No
 
 
 def display_name(system: System, extension: str) -> str | None:
-    """The name that Asterisk shows to those who are called, None when there is none."""
-    return system.astdb.get("AMPUSER", f"{extension}/cidname")
+    """The name that Asterisk shows to those who are called, None when there is none.
+
+    Raises Problem 503 while Asterisk cannot be asked.
+    """
+    try:
+        return system.astdb.get("AMPUSER", f"{extension}/cidname")
+    except (AmiUnavailable, AmiRefused) as error:
+        raise unavailable("Asterisk cannot be asked now") from error
 
 
 def is_encrypted(system: System, extension: str) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, literal, select
+from sqlalchemy import Connection, bindparam, delete, literal, or_, select
 
 from nethvoice.pbx.numbers import main_part
 from nethvoice.problems import Problem
@@ -18,6 +18,7 @@ from nethvoice.store.mailboxes import CONTEXT
 from nethvoice.store.prepared import Prepared
 from nethvoice.store.rows import change_row, delete_rows, insert_row, insert_rows, present
 from nethvoice.store.unit import Unit
+from nethvoice.store.voicemail_conf import Mailbox
 from nethvoice.system import System
 
 CODECS = "ulaw,alaw,gsm,g726,vp8"
@@ -159,7 +160,7 @@ def create_extension(
     defaults = read_defaults(unit.conn)
     name = name.strip()
     _insert_device(unit, extension, name, defaults, sip or {})
-    mailbox = system.mailboxes.find(extension)
+    mailbox = find_mailbox(system, unit, extension)
     voicemail = mailbox[0] if mailbox else NO_VOICEMAIL
     shown = name.replace("<", "(").replace(">", ")")
     user = {
@@ -361,16 +362,17 @@ def release_extension(system: System, unit: Unit, extension: str) -> bool:
     }
     if system.settings.on_proxy:
         values |= {"outbound_proxy": "", "force_rport": "yes", "rtp_symmetric": "yes"}
-    changed = set_sip(unit, extension, values)
+    # A virtual extension has no device, and gets no rows of one.
+    changed = bool(read_sip(unit.conn, extension)) and set_sip(unit, extension, values)
     return _forget_device(unit, extension) or changed
 
 
 def _forget_device(unit: Unit, extension: str) -> bool:
-    """Unlink the phones of an extension; those without hardware go altogether."""
+    """Unlink the phones of an extension; those without hardware go altogether, like any row that
+    is neither a phone nor anybody's."""
     devices = t.rest_devices_phones
-    changed = unit.conn.execute(
-        delete(devices).where(devices.c.extension == extension, devices.c.mac.is_(None))
-    ).rowcount
+    gone = or_(devices.c.extension == extension, devices.c.user_id.is_(None))
+    changed = unit.conn.execute(delete(devices).where(gone, devices.c.mac.is_(None))).rowcount
     changed += unlink_phones(unit, extension)
     if unit.database.live(t.pin):
         changed += delete_rows(unit.conn, t.pin, {"extension": int(extension)})
@@ -392,6 +394,13 @@ def unlink_phones(unit: Unit, extension: str) -> int:
             "type": "physical",
         },
     )
+
+
+def find_mailbox(system: System, unit: Unit, extension: str) -> tuple[str, Mailbox] | None:
+    """The mailbox with its context; not one that goes with what this unit has wiped."""
+    if ["wipe", extension] in unit.mailboxes:
+        return None
+    return system.mailboxes.find(extension)
 
 
 def remember_mailbox_alias(unit: Unit, extension: str) -> None:

@@ -14,7 +14,7 @@ from nethvoice.store.mailboxes import CONTEXT
 from nethvoice.store.rows import change_rows
 from nethvoice.store.unit import Unit
 from nethvoice.store.voicemail_conf import Mailbox
-from nethvoice.system import System
+from nethvoice.system import NUMBERS, System
 
 LOCK = "nethvoice.voicemail"
 
@@ -52,7 +52,7 @@ def set_mailbox(system: System, extension: str, *, enabled: bool) -> None:
 
     A mailbox that is on keeps its PIN and options. Switching off keeps recorded messages.
     """
-    with system.change(LOCK) as unit:
+    with system.change((LOCK, NUMBERS)) as unit:  # an extension that goes takes its mailbox along
         switch_mailbox(system, unit, extension, enabled=enabled)
 
 
@@ -70,7 +70,7 @@ def switch_mailbox(system: System, unit: Unit, extension: str, *, enabled: bool)
 
 
 def _enable(system: System, unit: Unit, extension: str, name: str) -> None:
-    found = system.mailboxes.find(extension)
+    found = freepbx.find_mailbox(system, unit, extension)
     context = found[0] if found else CONTEXT
     if found is None:
         owner = person_by_extension(unit.conn, extension)
@@ -96,7 +96,7 @@ def _enable(system: System, unit: Unit, extension: str, name: str) -> None:
 
 
 def _disable(system: System, unit: Unit, extension: str) -> None:
-    found = system.mailboxes.find(extension)
+    found = freepbx.find_mailbox(system, unit, extension)
     if found is not None:
         freepbx.forget_mailbox_alias(unit, extension)
         unit.mailboxes.append(["off", extension])

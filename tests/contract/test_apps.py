@@ -1,9 +1,17 @@
 """Mobile app, WebRTC and NethLink; display name and SRTP."""
 
+from pathlib import Path
+
 import pytest
 
+from nethvoice import first_start
+from nethvoice.settings import Settings
 from nethvoice.store import tables as t
-from tests.support import Service
+from nethvoice.store.database import Database
+from tests.services.base import free_port
+from tests.support import PASSWORD, SECRET, LiveServer, Service
+
+CREATE = [("/mobileapp", "mainextension"), ("/webrtc", "extension"), ("/nethlink", "extension")]
 
 
 @pytest.fixture
@@ -72,14 +80,31 @@ def test_software_clients(service: Service, ada: int, kind: str) -> None:
     service.refused("DELETE", f"/{kind}/200", 404)
 
 
-@pytest.mark.parametrize(("path", "key"), [("/mobileapp", "mainextension"),
-                                           ("/webrtc", "extension"),
-                                           ("/nethlink", "extension")])  # fmt: skip
+@pytest.mark.parametrize(("path", "key"), CREATE)
 def test_apps_need_a_main_extension(service: Service, ada: int, path: str, key: str) -> None:
     service.settle()
     service.refused("POST", path, 422, json={key: "999"})
     service.refused("POST", path, 400, json={})
     service.refused("POST", path, 400, json={key: ""})
+
+
+@pytest.mark.parametrize(("path", "key"), CREATE)
+def test_apps_need_a_main_extension_with_a_device(service: Service, path: str, key: str) -> None:
+    service.person("vera", default_extension="700")
+    service.add(t.users, {"extension": "700", "name": "Vera"})
+    service.settle()
+    service.refused("POST", path, 422, json={key: "700"})
+
+
+def test_no_number_is_left(service: Service, ada: int) -> None:
+    """Apps tell it as any problem; only POST /physicalextensions has a text for its status."""
+    for _ in range(8):
+        service.post("/physicalextensions", {"mainextension": "200"})
+    service.settle()
+    for path, key in CREATE:
+        problem = service.refused("POST", path, 409, json={key: "200"})
+        assert problem["status"] == 409
+        assert problem["detail"] == "There aren't available extension numbers"
 
 
 def test_one_of_each_kind(service: Service, ada: int) -> None:
@@ -111,6 +136,30 @@ def test_display_name(service: Service, ada: int) -> None:
     service.refused("POST", "/extension/200", 400, json={})
     service.refused("POST", "/extension/200", 400, json={"displayname": ""})
     service.refused("POST", "/extension/200", 400, json={"displayname": "a\r\nb"})
+
+
+def test_display_name_of_a_device_alone(service: Service, ada: int) -> None:
+    service.post("/physicalextensions", {"mainextension": "200"})
+    service.post("/physicalextensions", {"mainextension": "200"})
+    service.post("/extension/91200", {"displayname": "Sub"}, 204)
+    assert service.sip("91200")["callerid"] == "Sub <200>"
+    assert service.row(t.users, extension="91200")["name"] == "Sub"
+    assert service.sip("200")["callerid"] == "Ada Rossi <200>"
+
+
+def test_display_name_while_asterisk_is_away(tmp_path: Path) -> None:
+    settings = Settings(
+        data_dir=tmp_path, secret=SECRET, admin_password=PASSWORD, ami_host="127.0.0.1",
+        ami_port=free_port(), ami_username="x", ami_password="x",
+    )  # fmt: skip
+    first_start.initialise(settings)
+    database = Database(settings.sql_url, settings.run_folder, connections=4)
+    with LiveServer(settings) as server:
+        service = Service("away", settings, server.port, database, lambda _: {}, lambda: None)
+        service.person("ada", "200")
+        service.refused("GET", "/extension/200/displayname", 503)
+        service.client.close()
+    database.close()
 
 
 def test_srtp(service: Service, ada: int) -> None:

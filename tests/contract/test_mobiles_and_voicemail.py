@@ -1,5 +1,7 @@
 """Mobile numbers, mailboxes and the final report."""
 
+from base64 import b64encode
+
 import pytest
 
 from nethvoice.store import tables as t
@@ -135,6 +137,31 @@ def test_voicemail_of_a_removed_extension_is_wiped(service: Service, ada: int) -
     service.post("/mainextensions", {"username": "ada"})
     assert service.get("/voicemails") == {}
     assert not spool.exists()
+
+
+def test_a_new_device_gets_no_mailbox_that_was_left(service: Service, ada: int) -> None:
+    conf = service.settings.voicemail_conf
+    conf.parent.mkdir(parents=True, exist_ok=True)
+    conf.write_text("[default]\n91200 => 1111,Old Box,,,\n")
+    service.post("/physicalextensions", {"mainextension": "200"})
+    assert service.post("/physicalextensions", {"mainextension": "200"}) == {"extension": "91200"}
+    assert service.row(t.users, extension="91200")["voicemail"] == "novm"
+    assert service.astdb("AMPUSER", "91200")["voicemail"] == "novm"
+    assert "91200" not in conf.read_text()
+
+
+def test_a_mailbox_that_goes_with_an_extension_is_made_anew(service: Service, ada: int) -> None:
+    """The import moves ada to the number of her device, whose old mailbox is removed by that."""
+    service.post("/physicalextensions", {"mainextension": "200"})
+    service.post("/physicalextensions", {"mainextension": "200"})
+    service.post("/voicemails", {"extension": "91200"})
+    upload = b64encode(b"ada,Ada Rossi,91200,,,TRUE").decode()
+    service.post("/csv/csvimport", {"file": f"data:text/csv;base64,{upload}"})
+    service.settle()
+    assert service.get("/csv/csvimport")["result"] == 100
+    assert service.row(t.users)["extension"] == "91200"
+    assert service.get("/voicemails/91200")["email"] == "ada@example.org"
+    assert service.row(t.users)["voicemail"] == "default"
 
 
 def test_voicemail_refusals(service: Service, ada: int) -> None:

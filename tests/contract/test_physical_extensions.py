@@ -20,6 +20,30 @@ def link(service: Service, expect: int = 200, **body: Any) -> Any:
     return service.post("/physicalextensions", {"mainextension": "200", **body}, expect)
 
 
+def is_gone(service: Service, number: str) -> bool:
+    """No row and no key is left of an extension."""
+    rows = service.rows(t.users, extension=number) + service.rows(t.devices, id=number)
+    return not (rows or service.sip(number) or service.astdb("AMPUSER", number))
+
+
+def put(service: Service, family: str, key: str, value: str) -> None:
+    """Set a key of AstDB behind the service's back."""
+    if service.asterisk is not None:
+        service.asterisk.cli(f"database put {family} {key} {value}")
+        return
+    path = f"/{family}/{key}"
+    with service.database.write() as connection:
+        connection.execute(t.rest_astdb.delete().where(t.rest_astdb.c.key == path))
+    service.add(t.rest_astdb, {"key": path, "value": value})
+
+
+def set_sip(service: Service, number: str, **values: str) -> None:
+    with service.database.write() as connection:
+        for keyword, data in values.items():
+            row = (t.sip.c.id == number) & (t.sip.c.keyword == keyword)
+            connection.execute(t.sip.update().where(row).values(data=data))
+
+
 def test_first_device_takes_the_main_number(service: Service, ada: int) -> None:
     answer = link(service, mac=MAC, model="yealink-T46", web_user="admin", web_password="pw")
     assert answer == {"extension": "200"}
@@ -178,6 +202,61 @@ def test_lines_of_a_base_are_linked_one_by_one(service: Service, ada: int) -> No
     assert service.rows(t.rest_devices_phones) == []
 
 
+def test_a_phone_with_a_line_of_somebody_else_is_refused(service: Service, ada: int) -> None:
+    service.person("bob", "300")
+    service.add(t.rest_devices_phones, {"mac": STORED, "line": 1}, {"mac": STORED, "line": 2})
+    link(service, mac=MAC, line=1)
+    service.post("/physicalextensions", {"mainextension": "300", "mac": MAC, "line": 2})
+    service.settle()
+    problem = service.refused(
+        "POST", "/physicalextensions", 409, json={"mainextension": "200", "mac": MAC}
+    )
+    assert problem["detail"] == f"MAC address {STORED} is already used by extension 300"
+
+
+def test_a_phone_that_gets_another_number_leaves_none_behind(service: Service, ada: int) -> None:
+    link(service)
+    assert link(service, mac=MAC) == {"extension": "91200"}
+    assert link(service, mac=MAC, extension="93200") == {"extension": "93200"}
+    assert service.row(t.rest_devices_phones, mac=STORED)["extension"] == "93200"
+    assert is_gone(service, "91200")
+    assert service.astdb("AMPUSER", "200")["device"] == "200&93200"
+
+
+def test_lines_that_are_joined_leave_no_number_behind(service: Service, ada: int) -> None:
+    service.add(t.rest_devices_phones, {"mac": STORED, "line": 1}, {"mac": STORED, "line": 2})
+    link(service, mac=MAC, line=1, extension="92200")
+    link(service, mac=MAC, line=2, extension="94200")
+    assert link(service, mac=MAC) == {"extension": "92200"}
+    lines = {row["line"]: row["extension"] for row in service.rows(t.rest_devices_phones)}
+    assert lines == {1: "92200", 2: "92200"}
+    assert is_gone(service, "94200")
+    assert service.astdb("AMPUSER", "200")["device"] == "200&92200"
+
+
+def test_a_number_that_others_use_stays_when_a_phone_leaves_it(service: Service, ada: int) -> None:
+    service.add(t.rest_devices_phones, {"mac": STORED, "line": 1}, {"mac": STORED, "line": 2})
+    link(service, mac=MAC, extension="92200")
+    link(service, mac=MAC, line=1, extension="94200")
+    lines = {row["line"]: row["extension"] for row in service.rows(t.rest_devices_phones)}
+    assert lines == {1: "94200", 2: "92200"}
+    assert service.sip("92200")
+    assert link(service, mac=MAC, line=2, extension="200") == {"extension": "200"}
+    assert is_gone(service, "92200")
+
+
+def test_a_phone_on_a_number_that_freepbx_lost_gets_one_again(service: Service, ada: int) -> None:
+    service.add(
+        t.rest_devices_phones,
+        {"user_id": ada, "extension": "200", "mac": None, "line": 1},
+        {"user_id": ada, "extension": "91200", "mac": STORED, "line": 1},
+    )
+    assert link(service, mac=MAC) == {"extension": "91200"}
+    assert service.row(t.devices, id="91200")["tech"] == "pjsip"
+    phone = service.row(t.rest_devices_phones, mac=STORED)
+    assert (phone["extension"], phone["secret"]) == ("91200", service.sip("91200")["secret"])
+
+
 def test_explicit_number(service: Service, ada: int) -> None:
     assert link(service, extension="95200") == {"extension": "95200"}
     secret = service.sip("95200")["secret"]
@@ -196,6 +275,55 @@ def test_explicit_number(service: Service, ada: int) -> None:
     assert problem["detail"] == "Extension 96200 already in use in groups"
 
 
+def test_explicit_number_without_a_device_is_tied_again(service: Service, ada: int) -> None:
+    link(service, extension="95200")
+    secret = service.sip("95200")["secret"]
+    with service.database.write() as connection:
+        connection.execute(t.rest_devices_phones.delete())
+    set_sip(service, "200", namedcallgroup="7")
+    set_sip(service, "95200", accountcode="", callerid="device <95200>")
+    for family, key, value in (
+        ("CW", "200", "ENABLED"),
+        ("CW", "95200", "ENABLED"),
+        ("AMPUSER", "200/device", "200"),
+        ("AMPUSER", "95200/accountcode", "95200"),
+        ("AMPUSER", "95200/cidnum", "95200"),
+    ):
+        put(service, family, key, value)
+    assert link(service, extension="95200", mac=MAC) == {"extension": "95200"}
+    sip = service.sip("95200")
+    assert (sip["accountcode"], sip["callerid"]) == ("200", "Ada Rossi <200>")
+    assert service.row(t.rest_devices_phones)["secret"] == sip["secret"] == secret
+    keys = service.astdb("AMPUSER", "95200")
+    assert (keys["accountcode"], keys["cidnum"]) == ("200", "200")
+    assert service.astdb("AMPUSER", "200")["device"] == "200&95200"
+    assert service.sip("200")["namedcallgroup"] == "7"
+    assert service.astdb("CW") == {"200": "ENABLED"}
+
+
+def test_explicit_main_number_takes_the_place_of_its_custom_device(
+    service: Service, ada: int
+) -> None:
+    for password in ("one", "two"):
+        answer = link(service, extension="200", web_user="admin", web_password=password)
+        assert answer == {"extension": "200"}
+        device = service.row(t.rest_devices_phones)
+        assert (device["extension"], device["web_password"]) == ("200", password)
+    assert len(service.rows(t.users)) == 1
+
+
+@pytest.mark.parametrize("number", ["200", "91200"])
+def test_a_phone_in_the_place_of_an_app_is_no_app(service: Service, ada: int, number: str) -> None:
+    if number != "200":
+        link(service)
+    assert service.post("/mobileapp", {"mainextension": "200"}, 201) == {"extension": number}
+    link(service, extension=number, mac=MAC)
+    sip = service.sip(number)
+    assert (sip["transport"], sip["media_encryption"]) == ("", "no")
+    assert service.row(t.rest_devices_phones, extension=number)["mac"] == STORED
+    service.get("/mobileapp/200", 404)
+
+
 def test_clear_temporary(service: Service, ada: int) -> None:
     service.person("bob", "1200")
     service.add(
@@ -206,6 +334,21 @@ def test_clear_temporary(service: Service, ada: int) -> None:
     assert link(service, mac=MAC, model="T46", clear_temporary=True) == {"extension": "200"}
     types = {row["extension"]: row["type"] for row in service.rows(t.rest_devices_phones)}
     assert types == {"200": "physical", "1200": "temporaryphysical"}
+
+
+def test_clear_temporary_spares_what_is_a_main_extension(service: Service, ada: int) -> None:
+    link(service)
+    link(service)
+    service.post("/extensions/91200/srtp/true")
+    bob = service.person("bob", default_extension="91200")
+    with service.database.write() as connection:
+        row = t.rest_devices_phones.c.extension == "91200"
+        values = {"type": "temporaryphysical", "user_id": bob}
+        connection.execute(t.rest_devices_phones.update().where(row).values(values))
+    device, sip = service.row(t.rest_devices_phones, extension="91200"), service.sip("91200")
+    assert link(service, mac=MAC, clear_temporary=True) == {"extension": "92200"}
+    assert service.row(t.rest_devices_phones, extension="91200") == device
+    assert service.sip("91200") == sip
 
 
 def test_gs_wave(service: Service, ada: int) -> None:
@@ -238,6 +381,19 @@ def test_refusals(service: Service, ada: int) -> None:
         "POST", "/physicalextensions", 400,
         json={"mainextension": "200", "mac": MAC, "model": "x" * 65},
     )  # fmt: skip
+
+
+def test_virtual_main_extensions_have_no_devices(service: Service) -> None:
+    """They are users of FreePBX without a device: nothing can register with them."""
+    service.person("vera", default_extension="700")
+    service.add(t.users, {"extension": "700", "name": "Vera"})
+    service.settle()
+    for more in ({}, {"mac": MAC}, {"extension": "700"}, {"extension": "91700"}):
+        body = {"mainextension": "700", **more}
+        service.refused("POST", "/physicalextensions", 422, json=body)
+    before = service.everything()
+    service.delete("/physicalextensions/700")
+    assert service.everything() == before
 
 
 def test_a_body_of_ten_megabytes(service: Service, ada: int) -> None:
