@@ -19,7 +19,6 @@ from sqlalchemy import select
 from nethvoice.pbx.people import VISIBLE, portal
 from nethvoice.problems import unprocessable
 from nethvoice.store import tables as t
-from nethvoice.store.mailboxes import CONTEXT
 from nethvoice.system import System
 
 _COLUMNS = 10
@@ -150,7 +149,7 @@ def export(system: System) -> str:
         for user_id, name in connection.execute(memberships):
             groups[user_id].append(name)
         webrtc = set(connection.scalars(browsers))
-    boxes = system.mailboxes.read().contexts.get(CONTEXT, {})
+    boxes = set().union(*system.mailboxes.read().contexts.values())
     output = io.StringIO(newline="")
     writer = csv.writer(output, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
     for row in rows:

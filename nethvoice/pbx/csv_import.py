@@ -1,15 +1,26 @@
 """Importing people from CSV: a task of two passes, one directory sync and one reload."""
 
 import logging
+import time
 from collections.abc import Callable
 
 import orjson
+from sqlalchemy import Connection, select
 
-from nethvoice.pbx import apps, cti_profiles, directories, main_extensions, mobiles, voicemail
+from nethvoice.pbx import (
+    apps,
+    cti_profiles,
+    directories,
+    directory_rows,
+    main_extensions,
+    mobiles,
+    voicemail,
+)
 from nethvoice.pbx.csv_format import Row, decode_upload, new_password, parse, switch
 from nethvoice.pbx.people import Person, find_person
 from nethvoice.problems import Problem
 from nethvoice.store.state import get_state, set_state
+from nethvoice.store.tables import rest_users
 from nethvoice.store.tasks import Report, TaskFailed
 from nethvoice.store.unit import Unit
 from nethvoice.system import NUMBERS, System
@@ -17,8 +28,11 @@ from nethvoice.system import NUMBERS, System
 log = logging.getLogger(__name__)
 
 KIND = "csv_import"
-NONE_ACTIVE = "urn:nethvoice:csv-import:none"
-FAILED = "urn:nethvoice:csv-import:failed"
+NONE_ACTIVE = "urn:nethvoice:problem:no-csv-import"
+FAILED = "urn:nethvoice:problem:csv-import-failed"
+
+_PATIENCE = 60.0
+"""Seconds that all rows together wait for locked directories."""
 
 
 def start_import(system: System, file: str) -> None:
@@ -40,7 +54,7 @@ def import_state(system: System) -> int:
     """
     latest = system.tasks.latest(KIND)
     if latest is None:
-        raise Problem(422, "Refused", "No csv import active", type_=NONE_ACTIVE)
+        raise Problem(422, "No csv import active", type_=NONE_ACTIVE)
     task = latest[0]
     if task.state in ("queued", "running"):
         return min(task.progress, 99)
@@ -62,6 +76,8 @@ class _Import:
         self._report = report
         self._errors: list[str] = []
         self._changed = False
+        self._asked_directory = False
+        self._patience = _PATIENCE
 
     def run(self, rows: list[Row]) -> None:
         """Both passes; raises TaskFailed when any row had an error."""
@@ -96,11 +112,11 @@ class _Import:
                 continue
             password = row.password or None
             try:
-                with self._system.read() as connection:
-                    person = find_person(connection, row.username)
-                if person is None:
+                if not self._is_known(row):
                     first = password or new_password()
-                    directories.create_user(self._system, row.username, row.fullname, first)
+                    directories.create_user(
+                        self._system, row.username, row.fullname, first, tell=False
+                    )
                     password = None
                     created = True
             except Problem as problem:
@@ -108,11 +124,24 @@ class _Import:
                 continue
             known.append((row, password))
         if created:
-            try:
-                directories.sync_now(self._system, self._report)
-            except (Problem, TaskFailed) as failure:
-                self._errors.append(f"synchronising the user directory failed: {failure}")
+            self._synchronise()
         return known
+
+    def _is_known(self, row: Row) -> bool:
+        """Whether there is that person, also by the directory itself, which is asked once."""
+        with self._system.read() as connection:
+            known = find_person(connection, row.username) is not None
+        if known or self._asked_directory or not directories.may_bring_people(self._system):
+            return known
+        self._asked_directory = True
+        self._synchronise()
+        return self._is_known(row)
+
+    def _synchronise(self) -> None:
+        try:
+            directories.sync_now(self._system, self._report)
+        except (Problem, TaskFailed) as failure:
+            self._errors.append(f"synchronising the user directory failed: {failure}")
 
     def _configure(self, known: list[tuple[Row, str | None]]) -> None:
         """Pass 2: everything else, one unit of work for each row."""
@@ -121,6 +150,7 @@ class _Import:
             try:
                 if password is not None:
                     self._set_password(row, password)
+                self._wait_unlocked(row)
                 self._configure_row(row)
             except Problem as problem:
                 self._error(row, problem.detail)
@@ -130,13 +160,28 @@ class _Import:
 
     def _set_password(self, row: Row, password: str) -> None:
         with self._system.read() as connection:
-            person = find_person(connection, row.username)
-        if person is None:
-            raise Problem(422, "Refused", f"{row.username} user doesn't exist")
+            person = _person(connection, row)
+            _, writable = directory_rows.directory_of(connection, person)
+            stored = connection.scalar(
+                select(rest_users.c.password).where(rest_users.c.user_id == person.id)
+            )
+        if password == stored and not writable:
+            return  # as it was exported, and nothing that could be set
         try:
             directories.set_password(self._system, person, password)
         except Problem as problem:
             self._error(row, f"Error setting the password: {problem.detail}")
+
+    def _wait_unlocked(self, row: Row) -> None:
+        if _number(row) is None or not directories.any_locked(self._system):
+            return
+        with self._system.read() as connection:
+            person = _person(connection, row)
+        started = time.monotonic()
+        try:
+            directories.wait_unlocked(self._system, person, self._patience)
+        finally:
+            self._patience -= time.monotonic() - started
 
     def _configure_row(self, row: Row) -> None:
         with self._system.change(NUMBERS, defer_reload=True) as unit:
@@ -167,18 +212,18 @@ class _Import:
     # --- the columns --------------------------------------------------------------------------
 
     def _extension(self, unit: Unit, row: Row) -> None:
-        extension = row.extension or ""
-        if extension.isascii() and extension.isdigit():
+        extension = _number(row)
+        if extension is not None:
             main_extensions.assign(self._system, unit, row.username, extension)
 
     def _mobile(self, unit: Unit, row: Row) -> None:
-        person = _person(unit, row)
+        person = _person(unit.conn, row)
         if mobiles.store_mobile(unit, person.id, mobiles.normalise_number(row.mobile)):
             unit.reload()
 
     def _voicemail(self, unit: Unit, row: Row) -> None:
         wanted = switch(row.voicemail)
-        extension = _person(unit, row).extension
+        extension = _person(unit.conn, row).extension
         if wanted is None or (extension is None and not wanted):
             return
         if extension is None:
@@ -192,7 +237,7 @@ class _Import:
         self._app(unit, row, "nethlink", switch(row.nethlink))
 
     def _app(self, unit: Unit, row: Row, kind: apps.Kind, wanted: bool | None) -> None:
-        extension = _person(unit, row).extension
+        extension = _person(unit.conn, row).extension
         if wanted is None or (extension is None and not wanted):
             return
         if extension is None:
@@ -203,15 +248,21 @@ class _Import:
             apps.remove_app(self._system, unit, extension, kind)
 
     def _groups(self, unit: Unit, row: Row) -> None:
-        cti_profiles.set_groups(unit, _person(unit, row), (row.groups or "").split("|"))
+        cti_profiles.set_groups(unit, _person(unit.conn, row), (row.groups or "").split("|"))
 
     def _profile(self, unit: Unit, row: Row) -> None:
         profile_id = cti_profiles.profile_id_by_name(unit, row.profile) if row.profile else None
-        cti_profiles.set_profile(unit, _person(unit, row), profile_id)
+        cti_profiles.set_profile(unit, _person(unit.conn, row), profile_id)
 
 
-def _person(unit: Unit, row: Row) -> Person:
-    person = find_person(unit.conn, row.username)
+def _number(row: Row) -> str | None:
+    """The main extension to assign; zero and any other text leave the person's as it is."""
+    text = row.extension or ""
+    return text if text.isascii() and text.isdigit() and text.strip("0") else None
+
+
+def _person(connection: Connection, row: Row) -> Person:
+    person = find_person(connection, row.username)
     if person is None:
         raise Problem(422, "Refused", f"{row.username} user doesn't exist")
     return person

@@ -53,6 +53,9 @@ class Driver(Protocol):
     def place_for_new(self, connection: Connection) -> str:
         """Id of the directory that a new person goes into. Raises Problem 422 with `result`."""
 
+    def may_bring_people(self, connection: Connection) -> bool:
+        """True when synchronising may add people: they are made in another system too."""
+
     def synchronise(self, report: Report) -> None:
         """Bring `userman_users` up to date. Raises TaskFailed or Problem."""
 
@@ -97,14 +100,25 @@ _LOCKED = Prepared(
 )
 
 
-def wait_unlocked(system: System, person: Person) -> None:
+_ANY_LOCKED = Prepared(
+    select(userman_directories.c.id).where(userman_directories.c.locked != 0).limit(1)
+)
+
+
+def any_locked(system: System) -> bool:
+    """True when `wait_unlocked` may have to wait for somebody."""
+    with system.read() as connection:
+        return _ANY_LOCKED.first(connection) is not None
+
+
+def wait_unlocked(system: System, person: Person, patience: float = _LOCKED_WAIT) -> None:
     """Wait until the person's directory is not being synchronised.
 
-    Raises Problem 503 when that takes longer than ten seconds.
+    Raises Problem 503 when that takes longer than ten seconds, or than `patience`.
     """
     if person.directory is None or not person.directory.isdigit():
         return
-    deadline = time.monotonic() + _LOCKED_WAIT
+    deadline = time.monotonic() + min(patience, _LOCKED_WAIT)
     while True:
         with system.read() as connection:
             if not _LOCKED.scalar(connection, {"directory": person.directory}):
@@ -117,9 +131,12 @@ def wait_unlocked(system: System, person: Person) -> None:
 # --- changing ------------------------------------------------------------------------------------
 
 
-def create_user(system: System, username: str, fullname: str, password: str | None = None) -> None:
+def create_user(
+    system: System, username: str, fullname: str, password: str | None = None, *, tell: bool = True
+) -> None:
     """Make a person without extension; one who exists gets the full name, and no password.
 
+    Without `tell` the caller tells the middleware, once for many people.
     Raises Problem 422 with `result` for names that are not allowed or reserved, for an unusable
     password, and when the directory is only read.
     """
@@ -153,7 +170,7 @@ def create_user(system: System, username: str, fullname: str, password: str | No
             if not internal:
                 raise _refused(f"{name} is only read: change the user there")
             changed = rows.rename_person(system, unit, person, fullname)
-    if changed:
+    if changed and tell:
         _tell_middleware(system)
 
 
@@ -220,14 +237,22 @@ def start_sync_unasked(system: System) -> None:
         start_sync(system)
 
 
+def may_bring_people(system: System) -> bool:
+    """True when a person whom we do not know may become known by synchronising."""
+    with system.read() as connection:
+        return _driver(system).may_bring_people(connection)
+
+
 def sync_now(system: System, report: Report) -> None:
-    """Synchronise as a part of another task, and tell the middleware.
+    """Synchronise as a part of another task, and tell the middleware, also when that fails.
 
     Raises TaskFailed or Problem.
     """
-    _driver(system).synchronise(report)
-    if system.middleware is not None:
-        system.middleware.notify(report)
+    try:
+        _driver(system).synchronise(report)
+    finally:
+        if system.middleware is not None:
+            system.middleware.notify(report)
 
 
 def _sync_task(system: System, report: Report) -> None:
@@ -277,6 +302,10 @@ class _Internal:
             raise _refused("FreePBX has no active internal directory")
         return place
 
+    def may_bring_people(self, connection: Connection) -> bool:
+        """All of them are made here."""
+        return False
+
     def synchronise(self, report: Report) -> None:
         """Nothing to do."""
         report.write("the internal directory is always up to date")
@@ -288,6 +317,13 @@ class _Internal:
                 raise unprocessable("FreePBX has no active internal directory")
             people = connection.scalar(select(func.count()).select_from(userman_users))
         return f"internal, {people} people"
+
+
+_FOREIGN = Prepared(
+    select(userman_directories.c.id)
+    .where(userman_directories.c.active == 1, userman_directories.c.driver != rows.INTERNAL_DRIVER)
+    .limit(1)
+)
 
 
 class _Userman(_Internal):
@@ -302,6 +338,10 @@ class _Userman(_Internal):
         if not internal:
             raise _refused(f"{name} is only read: add the user there")
         return directory
+
+    def may_bring_people(self, connection: Connection) -> bool:
+        """When FreePBX reads a directory that is not its own."""
+        return _FOREIGN.first(connection) is not None
 
     def synchronise(self, report: Report) -> None:
         """Run FreePBX's command, once its own timer is not at it: it refuses to run twice."""
@@ -364,6 +404,10 @@ class _Ldap:
         """Nowhere."""
         raise _refused("The user directory is only read: add the user there")
 
+    def may_bring_people(self, connection: Connection) -> bool:
+        """Always."""
+        return True
+
     def synchronise(self, report: Report) -> None:
         """Read everybody, then make the rows be them."""
         try:
@@ -399,6 +443,10 @@ class _None:
     def place_for_new(self, connection: Connection) -> str:
         """Nowhere."""
         raise _refused("No user directory is configured")
+
+    def may_bring_people(self, connection: Connection) -> bool:
+        """There is nowhere to look."""
+        return False
 
     def synchronise(self, report: Report) -> None:
         """Nothing to do."""

@@ -60,7 +60,7 @@ def remove(unit: Unit, person: Person) -> None:
     """Remove a person's main extension with all its devices; phones stay in the inventory."""
     if person.extension is None:
         return
-    for number in numbers.family(unit.conn, person.extension):
+    for number in _own_numbers(unit, person):
         freepbx.wipe_extension(unit, number)
     devices = t.rest_devices_phones
     unit.conn.execute(
@@ -76,6 +76,15 @@ def remove(unit: Unit, person: Person) -> None:
     _set_default_extension(unit, person, NO_EXTENSION)
 
 
+def _own_numbers(unit: Unit, person: Person) -> list[str]:
+    """The person's numbers; the main one also when FreePBX has only left-overs of it."""
+    main = person.extension
+    if main is None or not numbers.is_number(main):
+        return []
+    devices = [number for number in numbers.family(unit.conn, main) if number != main]
+    return [main, *devices]
+
+
 def _check_number(system: System, unit: Unit, person: Person, extension: str) -> None:
     if not (extension.isascii() and extension.isdigit()):
         text = "Extension was not numeric!"
@@ -83,7 +92,7 @@ def _check_number(system: System, unit: Unit, person: Person, extension: str) ->
     if not numbers.is_number(extension):
         text = "Extension has more than 14 digits"
         raise unprocessable(text, message=text)
-    own = numbers.family(unit.conn, person.extension) if person.extension else []
+    own = _own_numbers(unit, person)
     main = numbers.main_part(extension)
     if main is not None and main != person.extension:
         owner = person_by_extension(unit.conn, main)

@@ -324,6 +324,27 @@ def test_bad_numbers(service: Service, number: str, text: str) -> None:
     assert problem["detail"] == text
 
 
+@pytest.mark.parametrize("wanted", ["200", "300", ""])
+def test_left_overs_of_an_own_number_are_cleaned_away(service: Service, wanted: str) -> None:
+    """D-42: a number without `users` row is made anew; D-41: one's own rows are no obstacle."""
+    service.person("ada", "200")
+    with service.database.write() as connection:
+        connection.execute(t.users.delete())
+    body = {"username": "ada", "extension": wanted}
+    service.post("/mainextensions", body, 201 if wanted else 200)
+    left = [wanted] if wanted else []
+    assert [row["extension"] for row in service.rows(t.users)] == left
+    assert [row["id"] for row in service.rows(t.devices)] == left
+    assert sorted({row["id"] for row in service.rows(t.sip)}) == left
+    assert service.row(t.userman_users)["default_extension"] == (wanted or "none")
+
+
+def test_an_own_number_that_is_none_is_replaced(service: Service) -> None:
+    service.person("ada", default_extension="reception")
+    service.post("/mainextensions", {"username": "ada", "extension": "200"}, 201)
+    assert service.row(t.userman_users)["default_extension"] == "200"
+
+
 def test_unknown_user_and_missing_body(service: Service) -> None:
     problem = service.refused(
         "POST", "/mainextensions", 404, json={"username": "nobody", "extension": "200"}

@@ -1,5 +1,6 @@
 """Synchronising people from OpenLDAP and from Active Directory's classes, on both databases."""
 
+import base64
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import Table, event, insert, select, text, update
 
 from nethvoice import doctor, first_start
-from nethvoice.pbx import directories
+from nethvoice.pbx import csv_format, csv_import, directories
 from nethvoice.pbx.people import find_person
 from nethvoice.problems import Problem
 from nethvoice.settings import Settings
@@ -381,6 +382,55 @@ def test_a_directory_that_is_only_read(lab: Lab) -> None:
         assert "only read" in caught.value.members["result"]
     assert lab.rows() == before
     assert lab.rows(t.rest_users) == []
+
+
+def errors_of_import(lab: Lab, file: str) -> list[str]:
+    """Import, wait for the end, and return what went wrong."""
+    csv_import.start_import(lab.system, file)
+
+    def ended() -> list[list[str]]:
+        try:
+            return [[]] if csv_import.import_state(lab.system) == 100 else []
+        except Problem as problem:
+            return [problem.members["errors"]]
+
+    return eventually(ended, 60)[0]  # type: ignore[no-any-return]
+
+
+def test_an_import_asks_the_directory_before_it_refuses(lab: Lab) -> None:
+    lab.server.person("ada", "Ada Rossi")
+    lab.server.person("bob", "Bob Major")
+    text = "ada,Ada Rossi,200\nnobody,No Body,201\nbob,Bob Major,202\nnone,No One,203\n"
+    refused = "The user directory is only read: add the user there"
+    assert errors_of_import(lab, base64.b64encode(text.encode()).decode()) == [
+        f"line {line} ({name}): Error creating user {name}: {refused}"
+        for line, name in ((2, "nobody"), (4, "none"))
+    ]
+    people = lab.people()
+    assert {name: row["default_extension"] for name, row in people.items()} == {
+        "ada": "200",
+        "bob": "202",
+    }
+    lab.server.stop()
+    try:
+        errors = errors_of_import(lab, base64.b64encode(b"carl,Carl,204\n").decode())
+    finally:
+        lab.server.start()
+    assert "synchronising the user directory failed" in errors[0]
+    assert errors[1] == f"line 1 (carl): Error creating user carl: {refused}"
+
+
+def test_an_export_of_a_directory_that_is_only_read_reimports(lab: Lab) -> None:
+    lab.server.person("ada", "Ada Rossi")
+    lab.sync()
+    ada = lab.people()["ada"]["id"]
+    lab.add(t.rest_users, user_id=ada, password="Pa9!xyzw")
+    before = lab.rows()
+    assert errors_of_import(lab, csv_format.export(lab.system)) == []
+    (error,) = errors_of_import(lab, base64.b64encode(b"ada,Ada Rossi,,other\n").decode())
+    assert "is only read: set the password there" in error
+    assert lab.rows() == before
+    assert lab.rows(t.rest_users)[0]["password"] == "Pa9!xyzw"
 
 
 def test_over_http(lab: Lab) -> None:

@@ -196,6 +196,37 @@ def test_one_sync_for_a_whole_import(lab: Lab) -> None:
     assert new.extension == "300"
 
 
+PEOPLE_OF_AD = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as connection:
+    connection.execute(
+        "INSERT INTO userman_users (auth, username, default_extension) VALUES ('9', 'bob', 'none')"
+    )
+"""
+
+
+def test_an_import_asks_a_foreign_directory_before_it_refuses(lab: Lab) -> None:
+    """Once, before it takes somebody for unknown; nobody is made twice."""
+    system = lab.system()
+    with system.change() as unit:
+        unit.conn.execute(
+            insert(t.userman_directories).values(
+                id=9, name="NethServer AD", driver="Msad2", active=1, default=0, order=1
+            )
+        )
+    script = lab.folder / "people.py"
+    script.write_text(PEOPLE_OF_AD)
+    database = str(system.database.engine.url.database)
+    reading = lab.system(sync_command=[sys.executable, str(script), database])
+    csv_import.start_import(reading, base64.b64encode(b"bob,Bob,200\n").decode())
+    eventually(lambda: csv_import.import_state(reading) == 100, 60)
+    with reading.read() as connection:
+        people = connection.execute(select(t.userman_users)).all()
+    assert [(row.auth, row.username, row.default_extension) for row in people] == [
+        ("9", "bob", "200")
+    ]
+
+
 def test_no_directory_is_chosen(lab: Lab) -> None:
     system = lab.system(user_directory="")
     assert directories.describe(system) == {"configured": 0}
@@ -253,6 +284,25 @@ def test_middleware_is_told(
     told_by(lambda: directories.create_user(system, "bob", "Bob Major"))
     assert set(calls) == {CALL}
     eventually(lambda: {state(system)} == {"succeeded"})
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_an_import_tells_the_middleware_once(
+    lab: Lab, middleware: tuple[int, list[tuple[str, str]]], code: int
+) -> None:
+    port, calls = middleware
+    system = lab.system(
+        sync_command=lab.command(code),
+        middleware_port=port,
+        middleware_super_admin_token="a-token",
+    )
+    rows = "".join(f"user{n},User {n}\n" for n in range(10))
+    csv_import.start_import(system, base64.b64encode(rows.encode()).decode())
+    eventually(lambda: "running" not in state(system), 60)
+    assert calls == [CALL]
+    assert system.tasks.latest("middleware") is None
+    with system.read() as connection:
+        assert find_person(connection, "user9") is not None
 
 
 def state(system: System) -> str:
