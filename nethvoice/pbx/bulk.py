@@ -44,8 +44,8 @@ class Wanted:
     """What is to be set; None is left as it is.
 
     `displayname` is a template (see `display_names.expand`), `ringtime` seconds, `destinations`
-    are by member name, `groups` by member name, `cid_fixed` with `cid_digits` make the outbound
-    caller id.
+    are by member name, `groups` by member name, `cid_fixed` without brackets and `cid_digits` make
+    the outbound caller id.
     """
 
     displayname: str | None = None
@@ -72,7 +72,7 @@ def read_change(members: Mapping[str, Any]) -> Wanted:
         destinations={
             name: members[name].strip() for name in _DESTINATIONS if members.get(name) is not None
         },
-        cid_fixed=None if fixed is None else str(fixed).strip(),
+        cid_fixed=None if fixed is None else _bare(str(fixed).strip()),
         cid_digits=int(number_text(members.get("outboundcid_variable")) or 0),
     )
 
@@ -226,7 +226,7 @@ def _group(stored: _Stored, word: str, main: str) -> str:
 def _bare(cid: str) -> str:
     """`<0721405516>` without the brackets; a caller id with a name stays whole."""
     inner = cid[1:-1]
-    return inner if cid == f"<{inner}>" and inner.isdigit() else cid
+    return inner if cid == f"<{inner}>" and inner.removeprefix("+").isdigit() else cid
 
 
 # --- writing -------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Integer,
     String,
     Table,
     case,
@@ -33,6 +34,7 @@ from nethvoice.pbx.freepbx import FROM_INTERNAL
 from nethvoice.pbx.trunk_names import shown_name
 from nethvoice.problems import unprocessable
 from nethvoice.store import tables as t
+from nethvoice.store.database import Database
 from nethvoice.store.packed import Packed
 from nethvoice.store.prepared import Prepared
 from nethvoice.store.remembered import remember_last
@@ -104,6 +106,10 @@ class _Module:
         """Matches destinations of this module, also of rows that do not exist."""
         return re.compile(re.escape(self.destination).replace(r"\{key\}", "[0-9]+"))
 
+    def is_installed(self, database: Database) -> bool:
+        live = database.live(self.table)
+        return live is not None and {self.key.name, self.label.name}.issubset(live.columns)
+
     def query(self) -> "Select[*tuple[Any, ...]]":
         return select(self.key, self.label)
 
@@ -130,6 +136,23 @@ class _CallFlow(_Module):
         mode = t.daynight.c.dmode
         complete = func.count(func.distinct(case((or_(mode == "day", mode == "night"), mode)))) == 2
         return select(self.key, _DAYNIGHT_NAME).group_by(self.key).having(complete)
+
+
+class _FaxRecipient(_Module):
+    """People who receive faxes: the key is their id in the user manager, the label a switch."""
+
+    def query(self) -> "Select[*tuple[Any, ...]]":
+        person = t.userman_users.c
+        full = func.coalesce(person.fname, "").concat(" ").concat(func.coalesce(person.lname, ""))
+        names = [func.nullif(func.trim(name), "") for name in (person.displayname, full)]
+        username = func.coalesce(person.username, "")
+        name = func.coalesce(*names, username).concat(" (").concat(username).concat(")")
+        same = person.id == cast(self.key, Integer)
+        return (
+            select(self.key, name.label("name"))
+            .join_from(self.table, t.userman_users, same)
+            .where(self.label == "true")
+        )
 
 
 _MODULES: Sequence[_Module] = (
@@ -275,6 +298,15 @@ _MODULES: Sequence[_Module] = (
         category="QueueOptions",
         groups_by_id=True,
     ),
+    _FaxRecipient(
+        "fax",
+        "Fax Recipient",
+        t.fax_users.c.user,
+        t.fax_users.c.faxenabled,
+        "ext-fax,{key},1",
+        edit="config.php?display=userman&action=showuser&user={key}",
+        category="Fax Recipient",
+    ),
 )
 
 _USERS, _TRUNKS, _ROUTES, _CONTEXTS, _MODE = range(1000, 1005)
@@ -294,10 +326,12 @@ _CORE_FORMS = tuple(
 
 @dataclass(frozen=True)
 class Destinations:
-    """All destinations in the order of menus. `forms` match what one of them would have to be."""
+    """All destinations in the order of menus. `forms` match what one of them would have to be;
+    `unlisted` are there too, but in no menu."""
 
     items: tuple[Destination, ...]
     forms: tuple[re.Pattern[str], ...]
+    unlisted: frozenset[str]
 
     @cached_property
     def by_heading(self) -> bytes:
@@ -322,9 +356,9 @@ class Destinations:
         """Why it is refused, None when it is not."""
         if destination == ADD_NEW or not _FORM.fullmatch(destination):
             return "is no destination of the form context,extension,priority"
-        if any(form.fullmatch(destination) for form in self.forms) and not any(
-            item.destination == destination for item in self.items
-        ):
+        if destination in self.unlisted or any(to == destination for to, *_ in self.items):
+            return None
+        if any(form.fullmatch(destination) for form in self.forms):
             return f"leads to {destination}, which does not exist"
         return None
 
@@ -336,7 +370,7 @@ _CUSTOM_CONTEXTS = "customcontexts"
 def read_destinations(system: System, connection: Connection) -> Destinations:
     """Every destination of the installed modules. One SQL statement, however many there are."""
     installed = frozenset(
-        module.name for module in _MODULES if system.database.live(module.table) is not None
+        module.name for module in _MODULES if module.is_installed(system.database)
     )
     if system.database.live(t.customcontexts_contexts):
         installed |= {_CUSTOM_CONTEXTS}
@@ -366,7 +400,8 @@ def _made(found: str, installed: frozenset[str], mailboxes: frozenset[str]) -> D
         Destination(f"{key},${{EXTEN}},1", label, _CUSTOM_CONTEXTS, "Custom Contexts")
         for key, label, _, _ in rows.get(_CONTEXTS, ())
     ]
-    return Destinations(tuple(items), tuple(forms))
+    unlisted = (_to_trunk(number) for number, _, _, hidden in rows.get(_TRUNKS, ()) if hidden)
+    return Destinations(tuple(items), tuple(forms), frozenset(unlisted))
 
 
 def _core(rows: Mapping[int, Sequence[_Row]], mailboxes: Collection[str]) -> Iterator[Destination]:
@@ -389,13 +424,19 @@ def _core(rows: Mapping[int, Sequence[_Row]], mailboxes: Collection[str]) -> Ite
         for prefix, text in _MAILBOX if number in mailboxes else ():
             described = f"{number} {name} ({text})"
             yield grouped(f"ext-local,{prefix}{number},1", described, "Voicemail", "voicemail", url)
-    for number, name, tech, _ in rows.get(_TRUNKS, ()):
+    for number, name, tech, hidden in rows.get(_TRUNKS, ()):
+        if hidden:
+            continue
         url = f"config.php?display=trunks&tech={_quoted(tech)}&extdisplay=OUT_{number}"
         described = f"{name} ({tech})"
-        yield grouped(f"ext-trunk,{number},1", described, "Trunks", "trunks", url)
+        yield grouped(_to_trunk(number), described, "Trunks", "trunks", url)
     for did, description, cid, _ in rows.get(_ROUTES, ()):
         url = f"config.php?display=did&view=form&extdisplay={_quoted(did)}%2F{_quoted(cid)}"
         yield grouped(f"from-trunk,{did},1", f"{description}({did})", "Inbound Routes", "did", url)
+
+
+def _to_trunk(number: str) -> str:
+    return f"ext-trunk,{number},1"
 
 
 def _quoted(text: str) -> str:
@@ -416,12 +457,12 @@ def _statement(installed: frozenset[str], some_hidden: bool) -> Packed:
     ]
     parts.append(_part(_USERS, t.users.c.extension, t.users.c.name))
     trunk = t.trunks.c
-    trunks = _part(_TRUNKS, trunk.trunkid, shown_name(), trunk.tech)
-    trunks = trunks.where(trunk.tech != "enum")
+    hidden = trunk.tech == "enum"
     if some_hidden:
         shown = column("routedisplay", String, _selectable=t.trunks)
-        trunks = trunks.where(func.coalesce(shown, "on") == "on")
-    parts.append(trunks)
+        hidden = or_(hidden, func.coalesce(shown, "on") != "on")
+    mark = case((hidden, "hidden"), else_="")
+    parts.append(_part(_TRUNKS, trunk.trunkid, shown_name(), trunk.tech, mark))
     route = t.incoming.c
     parts.append(_part(_ROUTES, route.extension, route.description, route.cidnum))
     if _CUSTOM_CONTEXTS in installed:

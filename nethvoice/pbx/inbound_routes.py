@@ -97,7 +97,8 @@ def create_inbound_route(
     with system.change(ROUTES) as unit:
         where = (t.incoming.c.extension == key.extension) & (t.incoming.c.cidnum == key.cidnum)
         if unit.conn.execute(select(t.incoming.c.extension).where(where)).first() is not None:
-            raise conflict(f"there is an inbound route for {key} already")
+            text = f"there is an inbound route for {key} already"
+            raise conflict(text, error=text)
         if destination is not None:
             read_destinations(system, unit.conn).require(destination, "destination")
         unit.conn.execute(insert(t.incoming).values(row))

@@ -187,8 +187,9 @@ def _require_widths(unit: Unit, rows: Mapping[str, str]) -> None:
 def update_trunk(system: System, trunk_id: int, change: TrunkChange) -> None:
     """Change account, secret, number or codecs of a PJSIP trunk.
 
-    What did not change is not written, and what an administrator has set differently in FreePBX
-    stays. Raises Problem 404 (unknown trunk), 400 (not PJSIP, unusable value), 422 (too long).
+    What did not change is not written, but for a user name that the former service left out; what
+    an administrator has set differently in FreePBX stays. Raises Problem 404 (unknown trunk), 400
+    (not PJSIP, unusable value), 422 (too long).
     """
     with system.change(TRUNKS) as unit:
         phone = _pjsip_trunk(unit.conn, trunk_id)
@@ -236,18 +237,23 @@ def _changed_rows(
     )
     wanted: dict[str, str] = {}
     leader: str | None = None
+    ours = {None, "", shown, old.username, old.phone}
     if new.username != old.username:
         wanted["username"] = leader = new.username
-    elif change.username is None and new.phone != old.phone:
+    elif new.phone != old.phone and change.username is None:
         # The number stands in for the user name where the client names no user name.
         leader = new.phone
+    elif new.phone != old.phone and new.username:
+        # It has done so, but the client names one now.
+        leader, ours = new.username, {old.phone}
     if leader is not None:
-        ours = (None, "", shown, old.username, old.phone)
         wanted |= {keyword: leader for keyword in _FOLLOWERS if rows.get(keyword) in ours}
     if change.password:
         wanted["secret"] = change.password
     if new != old or change.password:
         wanted |= _special_rows(rows, special, old, new)
+    else:
+        wanted |= {k: new.expand(special[k]) for k in special if _is_raw(special[k], rows.get(k))}
     _require_uris(wanted)
     if "username" in wanted:
         _require_registrable({**rows, **wanted})
@@ -268,12 +274,17 @@ def _special_rows(
     own = f"sip:{old.username}@"
     for keyword, template in special.items():
         current = rows.get(keyword)
-        if current in (None, "", old.expand(template)):
+        if current in (None, old.expand(template)) or _is_raw(template, current):
             found[keyword] = new.expand(template)
         elif current.startswith(own):
             # An administrator has put the real server into it.
             found[keyword] = f"sip:{new.username}@{current.removeprefix(own)}"
     return found
+
+
+def _is_raw(template: str, current: str | None) -> bool:
+    """Whether the user name was never filled in: so the former service stored enegan's."""
+    return "$USERNAME" in template and current == template.replace("$USERNAME", "USERNAME")
 
 
 def _account_name(rows: Mapping[str, str], phone: str, special: Mapping[str, str]) -> str:

@@ -102,7 +102,16 @@ def test_names_are_masked(service: Service, extension: str, name: str, shown: st
 
 @pytest.mark.parametrize(
     ("stored", "shown"),
-    [("<0721>", "0721"), ('"Acme" <0721>', '"Acme" <0721>'), ("0721", "0721"), ("<>", "<>")],
+    [
+        ("<0721>", "0721"),
+        ("<+390721>", "+390721"),
+        ('"Acme" <0721>', '"Acme" <0721>'),
+        ('"Acme" <+390721>', '"Acme" <+390721>'),
+        ("0721", "0721"),
+        ("<>", "<>"),
+        ("<+>", "<+>"),
+        ("<++39>", "<++39>"),
+    ],
 )
 def test_caller_id_without_brackets(service: Service, stored: str, shown: str) -> None:
     service.person("ada", "200")
@@ -209,7 +218,12 @@ def test_destinations(service: Service, people: tuple[int, int]) -> None:
         (721, None, "<721>", "721"),
         ("", None, "", ""),
         ("", 2, "<00>", "00"),
+        ("+390721", None, "<+390721>", "+390721"),
         ("+39072", 3, "<+39072200>", "+39072200"),
+        # Some send what FreePBX shows.
+        ("<0721>", None, "<0721>", "0721"),
+        (" <+390721> ", None, "<+390721>", "+390721"),
+        ("<+39072>", 3, "<+39072200>", "+39072200"),
         ('"Acme" <0721>', None, '"Acme" <0721>', '"Acme" <0721>'),
     ],
 )
@@ -248,6 +262,32 @@ def test_profile(service: Service, people: tuple[int, int]) -> None:
     service.post("/bulk/200", {"profile": 4})
     assert service.sip("91200")["context"] == "hotel"
     assert service.get("/bulk/200,201")["profile"] is None
+
+
+@pytest.mark.usefixtures("people")
+def test_an_international_caller_id_comes_back_as_it_was_sent(service: Service) -> None:
+    """What was read once went into AstDB with the brackets of SQL."""
+    service.post("/bulk/200", {"outboundcid_fixed": "+390721405516"})
+    shown = service.get("/bulk/200")["outboundcid"]
+    assert shown == "+390721405516"
+    service.post("/bulk/201", {"outboundcid_fixed": shown})
+    assert user(service, "201")["outboundcid"] == "<+390721405516>"
+    assert keys(service, "201")["outboundcid"] == "+390721405516"
+    service.settle()
+    before = service.everything()
+    answer = service.call("POST", "/bulk/200,201", json={"outboundcid_fixed": shown})
+    assert (answer.status_code, "X-Apply-Task" in answer.headers) == (200, False)
+    assert service.everything() == before
+
+
+def test_a_trunk_without_a_place_in_the_menus_can_be_called(
+    service: Service, people: tuple[int, int]
+) -> None:
+    service.add(t.trunks, {"trunkid": 3, "tech": "enum", "channelid": "ENUM", "name": "ENUM"})
+    service.post("/bulk/200", {"busydest": "ext-trunk,3,1"})
+    assert user(service, "200")["busy_dest"] == "ext-trunk,3,1"
+    problem = service.refused("POST", "/bulk/200", 422, json={"busydest": "ext-trunk,4,1"})
+    assert problem["errors"] == ["busydest leads to ext-trunk,4,1, which does not exist"]
 
 
 def test_saving_what_was_read_changes_nothing(service: Service, people: tuple[int, int]) -> None:

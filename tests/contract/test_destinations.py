@@ -1,10 +1,14 @@
 """Destinations of calls and dialplan contexts: what FreePBX and its modules offer."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from nethvoice.pbx.destinations import read_destinations
 from nethvoice.store import tables as t
+from nethvoice.system import System
 from tests.support import Service
 
 
@@ -78,6 +82,99 @@ def test_trunks_and_routes(service: Service) -> None:
         ("from-trunk,,1", "rest()"),
         ("from-trunk,0721,1", "main(0721)"),
     ]
+
+
+def send(service: Service, destination: str, status: int) -> None:
+    """Make a route there."""
+    body = {"extension": destination.split(",")[1], "destination": destination}
+    answer = service.call("POST", "/inboundroutes", json=body)
+    assert answer.status_code == status, (destination, answer.text)
+
+
+def test_trunks_that_menus_leave_out_are_destinations_too(service: Service) -> None:
+    service.add(
+        t.trunks,
+        {"trunkid": 3, "tech": "enum", "channelid": "ENUM", "name": "ENUM"},
+        {"trunkid": 30, "tech": "pjsip", "channelid": "B", "name": "B"},
+    )
+    assert described(service, "Trunks") == [("ext-trunk,30,1", "B (pjsip)")]
+    send(service, "ext-trunk,3,1", 200)
+    assert "ext-trunk,3,1" not in service.get("/inboundroutes")["destinations"]
+    for unknown in ("ext-trunk,4,1", "ext-trunk,300,1", "ext-trunk,03,1"):
+        send(service, unknown, 422)
+
+
+@contextlib.contextmanager
+def altered(service: Service, table: str, change: str, back: str) -> Iterator[System]:
+    """A service that finds a table as another version of FreePBX has it."""
+
+    def alter(what: str) -> None:
+        with service.database.write() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {table} {what}")
+
+    alter(change)
+    system = System(service.settings)
+    try:
+        yield system
+    finally:
+        system.stop()
+        alter(back)
+
+
+def test_trunks_that_an_administrator_has_hidden(service: Service) -> None:
+    add = "ADD COLUMN routedisplay VARCHAR(4) DEFAULT 'on'"
+    with altered(service, "trunks", add, "DROP COLUMN routedisplay") as system:
+        trunk = {"tech": "sip", "channelid": "T"}
+        service.add(t.trunks, {**trunk, "trunkid": 5}, {**trunk, "trunkid": 6})
+        with system.database.write() as connection:
+            connection.exec_driver_sql("UPDATE trunks SET routedisplay = 'off' WHERE trunkid = 5")
+            found = read_destinations(system, connection)
+    trunks = [item.destination for item in found.items if item.heading == "Trunks"]
+    assert trunks == ["ext-trunk,6,1"]
+    assert found.error_of("ext-trunk,5,1") is found.error_of("ext-trunk,6,1") is None
+    assert "does not exist" in (found.error_of("ext-trunk,7,1") or "")
+
+
+def test_fax_recipients(service: Service) -> None:
+    people = {
+        "ada": service.person("ada", displayname="Ada Rossi"),
+        "bob": service.person("bob", displayname=" ", fname="Bob", lname="Verdi"),
+        "eve": service.person("eve", displayname=None, fname=None, lname=None),
+        "off": service.person("off"),
+        "none": service.person("none"),
+    }
+    on = [{"user": str(people[name]), "faxenabled": "true"} for name in ("ada", "bob", "eve")]
+    nobody = str(people["none"] + 1)
+    service.add(
+        t.fax_users,
+        *on,
+        {"user": str(people["off"]), "faxenabled": "false"},
+        {"user": nobody, "faxenabled": "true"},
+    )
+    expected = [
+        (f"ext-fax,{people['ada']},1", "Ada Rossi (ada)"),
+        (f"ext-fax,{people['bob']},1", "Bob Verdi (bob)"),
+        (f"ext-fax,{people['eve']},1", "eve (eve)"),
+    ]
+    assert described(service, "Fax Recipient") == expected
+    assert service.get("/destinations")["Fax Recipient"][0]["category"] == "Fax Recipient"
+    entry = service.get("/inboundroutes")["destinations"][expected[0][0]]
+    page = f"config.php?display=userman&action=showuser&user={people['ada']}"
+    assert (entry["module"], entry["edit_url"]) == ("fax", page)
+    for destination, _ in expected:
+        send(service, destination, 200)
+    for unknown in (people["off"], people["none"], nobody):
+        send(service, f"ext-fax,{unknown},1", 422)
+
+
+def test_a_fax_module_without_the_switch(service: Service) -> None:
+    """Destinations of a table that is not as we know it are taken as they are."""
+    there, back = "faxenabled TO enabled", "enabled TO faxenabled"
+    renamed = altered(service, "fax_users", f"RENAME COLUMN {there}", f"RENAME COLUMN {back}")
+    with renamed as system, system.read() as connection:
+        found = read_destinations(system, connection)
+    assert not any(item.module == "fax" for item in found.items)
+    assert found.error_of("ext-fax,1,1") is None
 
 
 CASES: list[tuple[Any, list[dict[str, Any]], str, list[tuple[str, str]]]] = [

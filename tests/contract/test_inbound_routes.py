@@ -132,6 +132,7 @@ def test_a_number_that_has_a_route(service: Service, extension: str) -> None:
     other = {"extension": extension.lower(), "cidnum": "", "destination": "app-blackhole,busy,1"}
     problem = service.refused("POST", "/inboundroutes", 409, json=other)
     assert "already" in problem["detail"]
+    assert problem["error"] == problem["detail"]  # where the former service's clients look
     # Another caller is another route.
     service.post("/inboundroutes", {**other, "cidnum": "347"})
 

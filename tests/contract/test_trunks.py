@@ -111,6 +111,15 @@ def pjsip(service: Service, trunk_id: str = "1") -> dict[str, str]:
     return {row["keyword"]: row["data"] for row in service.rows(t.pjsip, id=trunk_id)}
 
 
+def put(service: Service, trunk_id: str, **options: str) -> None:
+    """Set options as an administrator does in FreePBX."""
+    rows = t.pjsip.c
+    with service.database.write() as connection:
+        for keyword, data in options.items():
+            where = (rows.id == trunk_id) & (rows.keyword == keyword)
+            assert connection.execute(t.pjsip.update().where(where).values(data=data)).rowcount == 1
+
+
 def flags(service: Service, trunk_id: str = "1") -> dict[str, str]:
     rows = service.rows(t.kvstore_nethcti3, id=trunk_id)
     assert all(row["type"] is None for row in rows)
@@ -600,6 +609,60 @@ def test_the_number_alone_leads_the_users(service: Service) -> None:
     assert (rows["contact_user"], rows["from_user"], rows["username"]) == ("u2", "u2", "u2")
 
 
+def test_users_that_the_number_led_follow_the_user_name_again(service: Service) -> None:
+    """A client that sends all members led them back to the old number once."""
+    create(service)
+    same = {"username": "0721000111", "password": ""}
+    service.call("PATCH", "/trunks/1", json={"phone": "0541"})
+    unchanged(service, "PATCH", "/trunks/1", 204, json={**same, "phone": "0541"})
+    service.call("PATCH", "/trunks/1", json={**same, "phone": "0542"})
+    rows = pjsip(service)
+    assert {rows[name] for name in ("contact_user", "from_user", "username")} == {"0721000111"}
+    assert service.row(t.trunks)["outcid"] == "0542"
+    # What the number does not lead stays.
+    put(service, "1", contact_user="0542", from_user="set-by-hand")
+    service.call("PATCH", "/trunks/1", json={**same, "phone": "0543"})
+    rows = pjsip(service)
+    assert (rows["contact_user"], rows["from_user"]) == ("0721000111", "set-by-hand")
+    # A provider that wants the number there still gets it.
+    create(service, "wic-voip")
+    shown = service.get("/trunks")[1]["username"]
+    service.call("PATCH", "/trunks/2", json={"username": shown, "phone": "0544"})
+    rows = pjsip(service, "2")
+    assert {rows[name] for name in ("contact_user", "from_user", "username")} == {"0544"}
+
+
+@pytest.mark.parametrize("provider", ["viatek", "xstream", "enegan"])
+def test_what_was_emptied_in_freepbx_stays_empty(service: Service, provider: str) -> None:
+    """The placeholder of the provider's template once came back."""
+    create(service, provider)
+    put(service, "1", client_uri="")
+    for body in ({"password": "p2"}, {"username": "u2", "phone": "0541"}, {"phone": "0542"}):
+        assert service.call("PATCH", "/trunks/1", json=body).status_code == 204
+        assert pjsip(service)["client_uri"] == ""
+
+
+@pytest.mark.parametrize(
+    ("body", "user"),
+    [
+        ({"username": ACCOUNT["username"], "phone": ACCOUNT["phone"]}, ACCOUNT["username"]),
+        ({"username": "u2"}, "u2"),
+        ({"phone": "0541"}, ACCOUNT["username"]),
+        ({"password": "p2"}, ACCOUNT["username"]),
+        ({"codecs": ["alaw"]}, ACCOUNT["username"]),
+    ],
+)
+def test_a_user_name_that_was_never_filled_in(
+    service: Service, body: dict[str, Any], user: str
+) -> None:
+    """The former service registered all trunks of enegan as the user "USERNAME"."""
+    create(service, "enegan")
+    put(service, "1", client_uri="sip:USERNAME@sip.enegan.it:5060")
+    answer = service.call("PATCH", "/trunks/1", json=body)
+    assert (answer.status_code, "X-Apply-Task" in answer.headers) == (204, True)
+    assert pjsip(service)["client_uri"] == f"sip:{user}@sip.enegan.it:5060"
+
+
 def test_what_was_set_in_freepbx_stays(service: Service) -> None:
     """Edits once overwrote user fields and the outbound proxy that an administrator had set."""
     create(service, "viatek")
@@ -609,11 +672,7 @@ def test_what_was_set_in_freepbx_stays(service: Service) -> None:
         "client_uri": "sip:0721000111@real.example.org",
         "qualify_frequency": "20",
     }
-    with service.database.write() as connection:
-        for keyword, data in own.items():
-            connection.execute(
-                t.pjsip.update().where(t.pjsip.c.keyword == keyword).values(data=data)
-            )
+    put(service, "1", **own)
     shown = service.get("/trunks")[0]
     same = {"username": shown["username"], "phone": shown["outcid"], "password": ""}
     unchanged(service, "PATCH", "/trunks/1", 204, json=same)
