@@ -26,8 +26,9 @@ _FACTORY = ("admin", "admin")
 
 # Names as the devices send them to DHCP; people may have given others.
 _SANGOMA_NAME = re.compile(r"(S\d{3})(?:-|$)")
-_SNOM_NAME = re.compile(r"snom([A-Za-z]?\d{3})(?:-|$)", re.IGNORECASE)
+_SNOM_NAME = re.compile(r"(?!.*IPDECT)snom([A-Za-z]?\d{3})(?:-|$)", re.IGNORECASE)
 _YEALINK_NAME = re.compile(r"SIP-([A-Za-z0-9_]{2,16})(?:-|$)", re.IGNORECASE)
+_NAMES = {"Sangoma": _SANGOMA_NAME, "Snom": _SNOM_NAME, "Yealink/Dreamwave": _YEALINK_NAME}
 
 _GATEWAY_PAGE = re.compile(r"Gateway|Sangoma Vega ")
 _CISCO = re.compile(r"<title>\s*(SPA\d{3})\s+Configuration Utility", re.IGNORECASE)
@@ -85,7 +86,16 @@ async def model(client: httpx.AsyncClient, vendor: str, ipv4: str, name: str | N
     detect = _DETECTORS.get(vendor)
     if detect is None:
         return None
-    return await detect(client, ipv4, name or "")
+    return model_by_name(vendor, name) or await detect(client, ipv4, name or "")
+
+
+def model_by_name(vendor: str, name: str | None) -> str | None:
+    """The same by the host name alone, for a phone whose address is not known."""
+    if vendor not in _DETECTORS:
+        return None
+    pattern = _NAMES.get(vendor)
+    told = pattern.match(name or "") if pattern else None
+    return told[1] if told else ""
 
 
 async def _cisco(client: httpx.AsyncClient, ipv4: str, _name: str) -> str:
@@ -96,23 +106,17 @@ async def _grandstream(_client: httpx.AsyncClient, _ipv4: str, _name: str) -> st
     return ""
 
 
-async def _sangoma(client: httpx.AsyncClient, ipv4: str, name: str) -> str:
-    if named := _SANGOMA_NAME.match(name):
-        return named[1]
+async def _sangoma(client: httpx.AsyncClient, ipv4: str, _name: str) -> str:
     return _first(_SANGOMA, await _page(client, ipv4, "/index.htm", _FACTORY))
 
 
 async def _snom(client: httpx.AsyncClient, ipv4: str, name: str) -> str:
     if "IPDECT" in name:
         return _first(_SNOM_BASE, await _page(client, ipv4, "/main.html", _FACTORY))
-    if named := _SNOM_NAME.match(name):
-        return named[1]
     return _first(_SNOM, await _page(client, ipv4, "/info.htm", _FACTORY))
 
 
-async def _yealink(client: httpx.AsyncClient, ipv4: str, name: str) -> str:
-    if named := _YEALINK_NAME.match(name):
-        return named[1]
+async def _yealink(client: httpx.AsyncClient, ipv4: str, _name: str) -> str:
     found = _first(
         _YEALINK_TYPE, await _page(client, ipv4, "/cgi-bin/ConfigManApp.com?Id=1", _FACTORY)
     )

@@ -30,7 +30,7 @@ from provisioning import detection
 from provisioning.hosts import Host, find_hosts
 from provisioning.leases import host_names
 from provisioning.makers import GATEWAY_MAKERS, PROBED_MAKERS, maker_of, organisation_of
-from provisioning.networks import scan_id, scan_network
+from provisioning.networks import allowed_networks, scan_id, scan_network
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def start_scan(system: System, text: str) -> str:
 
     A scan of the same network that runs already is joined. Raises Problem 400 and 422.
     """
-    network = scan_network(text, system.settings.scan_networks)
+    network = scan_network(text, allowed_networks(system.settings))
     canonical = str(network)
     # The rows come first: whoever asks by the task's id or by either MD5 finds the scan.
     with system.database.write() as connection:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from nethvoice.pbx.devices import GRANDSTREAM_APP
 from nethvoice.settings import Settings
@@ -31,6 +31,7 @@ APP_BRAND = "CTI App"
 
 _KEPT_FOR = 7 * 86400.0
 _FRESH = 3600.0
+_FORGET_EVERY = 3600.0
 _COMMON_FILE = re.compile(
     r"(?:y\d{12}\.(?:cfg|boot)|\d{12}-license\.cfg|[0-9a-f]{12}script\.txt)", re.IGNORECASE
 )
@@ -76,6 +77,12 @@ def record_request(database: Database, file: str, *, served: bool) -> None:
             connection.execute(update(_requests).where(_requests.c.mac == mac).values(values))
 
 
+def forget_old(database: Database) -> None:
+    """Delete the requests that are too old for `requesters`."""
+    with database.write(lock="nethvoice.tftp") as connection:
+        connection.execute(delete(_requests).where(_requests.c.at <= time.time() - _KEPT_FOR))
+
+
 def requesters(connection: Connection, settings: Settings) -> Iterator[Requester]:
     """The phones among those who asked in the last week, gateways left out by their makers."""
     query = (
@@ -95,11 +102,13 @@ def requesters(connection: Connection, settings: Settings) -> Iterator[Requester
 class RequestRecorder:
     """Records requests in a thread of its own, so that the database never holds up a transfer.
 
-    What comes faster than the database takes it is dropped: a device asks again.
+    What comes faster than the database takes it is dropped: a device asks again. Old requests are
+    deleted on the occasion, at most once an hour.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._database = Database(settings.sql_url, settings.run_folder, connections=1)
+        self._forget_at = 0.0
         self._waiting: queue.Queue[tuple[str, bool] | None] = queue.Queue(_QUEUE)
         self._thread = threading.Thread(target=self._work, name="tftp-requests", daemon=True)
         self._thread.start()
@@ -123,6 +132,9 @@ class RequestRecorder:
                 return
             try:
                 record_request(self._database, item[0], served=item[1])
+                if time.monotonic() >= self._forget_at:
+                    forget_old(self._database)
+                    self._forget_at = time.monotonic() + _FORGET_EVERY
             except Exception as error:
                 # Without its table, or with the database away, files are served all the same.
                 log.warning("a TFTP request is not recorded: %s", type(error).__name__)

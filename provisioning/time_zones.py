@@ -18,6 +18,10 @@ _OFFSET = r"([+-]?\d{1,3}(?::\d\d(?::\d\d)?)?)"
 _DATE = r",M(\d{1,2})\.([1-5])\.([0-6])(?:/([+-]?\d{1,3}(?::\d\d)?))?"
 _RULE = re.compile(f"{_NAME}{_OFFSET}(?:{_NAME}{_OFFSET}?{_DATE}{_DATE})?")
 
+_NEUTRAL = ("STD", "DST")
+_TIME = re.compile(r"/[\d:]+")
+_SHORT = 32
+
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
 _WEEKS = ["first", "second", "third", "fourth", "last"]
@@ -67,12 +71,17 @@ class Change:
 
 @dataclass(frozen=True)
 class Zone:
-    """Offsets are minutes east of Greenwich. Without summer time `start` and `end` are None."""
+    """Offsets are minutes east of Greenwich. Without summer time `start` and `end` are None.
+
+    `names` are the abbreviations of standard and summer time, neutral ones where the zone has none
+    of letters.
+    """
 
     standard: int
     summer: int
     start: Change | None
     end: Change | None
+    names: tuple[str, str] = _NEUTRAL
 
     @property
     def saving(self) -> int:
@@ -85,17 +94,27 @@ class Zone:
 
         `STD-1DST-2,M3.5.0/02:00:00,M10.5.0/03:00:00`: the sign counts west of Greenwich.
         """
-        if not (self.start and self.end):
-            return f"STD{_west(self.standard)}"
-        return (
-            f"STD{_west(self.standard)}DST{_west(self.summer)}"
-            f",{self.start.date}/{self.start.time}:00,{self.end.date}/{self.end.time}:00"
-        )
+        return self._rule(*_NEUTRAL)
+
+    @property
+    def named_posix(self) -> str:
+        """The same with the zone's own names: `CET-1CEST-2,M3.5.0/02:00:00,M10.5.0/03:00:00`."""
+        return self._rule(*self.names)
 
     @property
     def short_posix(self) -> str:
-        """The same without the times of day, for fields of 32 characters."""
-        return re.sub(r"/[\d:]+", "", self.posix)
+        """`named_posix` without the times of day, for fields of 32 characters; the names are the
+        neutral ones where the zone's own would be too long."""
+        named = _TIME.sub("", self.named_posix)
+        return named if len(named) <= _SHORT else _TIME.sub("", self.posix)
+
+    def _rule(self, standard: str, summer: str) -> str:
+        if not (self.start and self.end):
+            return f"{standard}{_west(self.standard)}"
+        return (
+            f"{standard}{_west(self.standard)}{summer}{_west(self.summer)}"
+            f",{self.start.date}/{self.start.time}:00,{self.end.date}/{self.end.time}:00"
+        )
 
 
 def signed_clock(minutes: int) -> str:
@@ -118,8 +137,9 @@ def _zone(name: str) -> Zone | None:
         return None
     standard = -_minutes(rule[2])
     if rule[3] is None:
-        return Zone(standard, standard, None, None)
+        return Zone(standard, standard, None, None, _letters(rule[1], ""))
     summer = -_minutes(rule[4]) if rule[4] else standard + 60
+    names = _letters(rule[1], rule[3])
     start, end = (
         Change(int(month), int(week), int(day), _minutes(time or "2"))
         for month, week, day, time in (rule.group(5, 6, 7, 8), rule.group(9, 10, 11, 12))
@@ -127,9 +147,15 @@ def _zone(name: str) -> Zone | None:
     if summer < standard:
         # Ireland's law calls the winter the exception; devices add, they never take away.
         standard, summer, start, end = summer, standard, end, start
+        names = (names[1], names[0])
     if not (0 <= start.minutes < 1440 and 0 <= end.minutes < 1440):
         return None
-    return Zone(standard, summer, start, end)
+    return Zone(standard, summer, start, end, names)
+
+
+def _letters(standard: str, summer: str) -> tuple[str, str]:
+    """A zone's two names, unless one is made of digits, as `<+03>` is."""
+    return (standard, summer) if (standard + summer).isalpha() else _NEUTRAL
 
 
 def _footer(name: str) -> str:

@@ -17,7 +17,8 @@ from nethvoice.store.prepared import Prepared
 from nethvoice.store.remembered import remember_last
 from nethvoice.store.rows import json_row
 from nethvoice.system import System
-from provisioning import scans
+from provisioning import detection, scans
+from provisioning.leases import host_names
 from provisioning.mac_vendors import normalise_mac
 from provisioning.tftp_requests import requesters
 
@@ -160,33 +161,39 @@ def scanned_phones(system: System, network_id: str) -> list[dict[str, Any]]:
             raise not_found(f"Scan for network {network_id} doesn't exist!")
         models = _models(connection)
         gateways = gateway_macs(connection)
-        asked = list(requesters(connection, system.settings))
-    gateways |= {device["mac"] for device in found if device["type"] == "gateway"}
+        gateways |= {
+            device["mac"] for device in scans.all_results(connection) if device["type"] == "gateway"
+        }
+        asked = [
+            item for item in requesters(connection, system.settings) if item.mac not in gateways
+        ]
     phones: dict[tuple[str, str], dict[str, Any]] = {}
     for device in found:
         mac = device["mac"]
         if device["type"] == "phone" and mac not in gateways:
             row = {**scans.shown(device), "model": models.get(mac) or device["model"]}
             phones[mac, device["ipv4"]] = row
+    names = host_names(system.settings.dhcp_leases) if asked else {}
+    detected: list[KnownModel] = []
     for item in asked:
-        if item.mac in gateways:
-            continue
         seen = [phone for (other, _), phone in phones.items() if other == item.mac]
         for phone in seen:
             phone["tftp-requested"] = True
         if not seen:
+            model = models.get(item.mac)
+            if model is None:
+                name = names.get(item.mac)
+                model = item.model or detection.model_by_name(item.manufacturer, name)
+                detected.append(KnownModel(item.mac, item.manufacturer, model or ""))
             phones[item.mac, ""] = {
                 "mac": item.mac,
                 "type": "phone",
                 "ipv4": "",
                 "manufacturer": item.manufacturer,
-                "model": models.get(item.mac) or item.model,
+                "model": model,
                 "tftp-requested": True,
             }
-    apps = [item for item in asked if item.model and item.mac not in models]
-    store_detected(
-        system, [KnownModel(item.mac, item.manufacturer, item.model or "") for item in apps]
-    )
+    store_detected(system, detected)
     return list(phones.values())
 
 

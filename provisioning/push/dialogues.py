@@ -163,8 +163,6 @@ MEDIATRIX = Dialogue(
     restart=Restart("reboot", in_order=("yes",)),
 )
 
-DIALOGUES = {dialogue.name: dialogue for dialogue in (SMARTWARE, TRINITY, VEGA, MEDIATRIX)}
-
 
 def dialogue_for(vendor: str, model: str) -> Dialogue:
     """The dialogue of a gateway, by its vendor and the model's name. Raises NoDialogue."""

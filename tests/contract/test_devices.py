@@ -12,11 +12,14 @@ import orjson
 import pytest
 
 from nethvoice.pbx import addresses, notify
+from nethvoice.pbx.phone_inventory import KnownModel, store_detected
 from nethvoice.store import tables as t
 from nethvoice.store.tasks import TaskEngine
+from nethvoice.system import System
+from provisioning import networks
 from provisioning.networks import scan_id
 from provisioning.scans import Device
-from provisioning.tftp_requests import record_request
+from provisioning.tftp_requests import RequestRecorder, record_request
 from tests.support import BASE, Service, eventually
 
 YEALINK = "00:15:65:AA:BB:CC"
@@ -323,11 +326,44 @@ def test_phones_that_asked_by_tftp(service: Service) -> None:
     )
     by_maker = {row["manufacturer"]: row for row in (app, snom)}
     assert by_maker["Snom"]["ipv4"] == ""
-    assert by_maker["Snom"]["model"] is None
+    assert by_maker["Snom"]["model"] == ""
     assert service.row(t.rest_devices_phones, mac="DE:AD:BE:EF:00:02")["model"] == "GS Wave"
     before = service.everything()
     service.get(f"/devices/phones/list/{network_id}")
     assert service.everything() == before
+
+
+def test_models_of_phones_that_only_asked(
+    service: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    leases = tmp_path / "leases"
+    leases.write_text("0 00:15:65:aa:bb:cc 10.99.1.33 SIP-T46G *\n")
+    monkeypatch.setattr(service.settings, "dhcp_leases", [leases])
+    for name in ("001565AABBCC.cfg", "0C383E000001.cfg"):
+        record_request(service.database, name, served=False)
+    found = service.get(f"/devices/phones/list/{scanned(service)}")
+    assert {row["mac"]: row["model"] for row in found} == {
+        YEALINK: "T46G",
+        "0C:38:3E:00:00:01": None,  # Fanvil's cannot be told
+    }
+    assert service.row(t.rest_devices_phones)["model"] == "T46G"
+
+
+def test_old_requests_are_forgotten(service: Service) -> None:
+    old = {"mac": SNOM, "file": "x", "served": 0, "at": time.time() - 8 * 86400}
+    recent = {**old, "mac": PATTON, "at": time.time() - 6 * 86400}
+    service.add(t.rest_tftp_requests, old, recent)
+    recorder = RequestRecorder(service.settings)
+    recorder.note("001565aabbcc.cfg", True)
+    try:
+        eventually(lambda: not service.rows(t.rest_tftp_requests, mac=SNOM))
+        service.add(t.rest_tftp_requests, old)
+        recorder.note("001565aabbcd.cfg", True)
+    finally:
+        recorder.close()
+    # Not with each request.
+    kept = {row["mac"] for row in service.rows(t.rest_tftp_requests)}
+    assert kept == {SNOM, PATTON, YEALINK, "00:15:65:AA:BB:CD"}
 
 
 def test_a_gateway_is_never_listed_as_a_phone(service: Service) -> None:
@@ -337,6 +373,16 @@ def test_a_gateway_is_never_listed_as_a_phone(service: Service) -> None:
     record_request(service.database, "005058000001config.txt", served=True)
     network_id = scanned(service, phone(vega, manufacturer="Sangoma", model="S500"))
     assert service.get(f"/devices/phones/list/{network_id}") == []
+
+
+def test_a_gateway_of_another_network_is_no_phone_either(service: Service) -> None:
+    moved, app = "00:50:58:00:00:01", "DE:AD:BE:EF:00:02"
+    scanned(service, gateway(moved), gateway(app), network="10.99.2.0/24")
+    record_request(service.database, "005058000001config.txt", served=True)
+    record_request(service.database, "cfgdeadbeef0002.xml", served=False)
+    network_id = scanned(service, phone(moved, manufacturer="Sangoma", model="S500"))
+    assert service.get(f"/devices/phones/list/{network_id}") == []
+    assert service.rows(t.rest_devices_phones) == []
 
 
 def test_the_list_waits_for_a_running_scan(service: Service) -> None:
@@ -408,7 +454,10 @@ def test_the_list_waits_for_a_running_scan(service: Service) -> None:
         ("172.32.0.0/16", 422),
     ],
 )
-def test_networks_that_are_not_scanned(service: Service, network: object, status: int) -> None:
+def test_networks_that_are_not_scanned(
+    service: Service, monkeypatch: pytest.MonkeyPatch, network: object, status: int
+) -> None:
+    monkeypatch.setattr(networks, "lan_interfaces", list)
     service.refused("POST", "/devices/scan", status, json={"network": network})
     assert service.rows(t.rest_scans) == []
     assert service.rows(t.rest_tasks) == []
@@ -472,6 +521,84 @@ def test_models_that_are_refused(service: Service, body: dict[str, str]) -> None
     """Lessons 2: addresses are validated at the edge, values are bound."""
     service.add(t.rest_devices_phones, {"mac": SNOM, "line": 1, "model": "kept"})
     service.refused("POST", "/devices/phones/model", 400, json=body)
+
+
+@pytest.mark.parametrize("written", ["00-15-65-aa-bb-cc", "00:15:65:aa:bb:cc", "001565aabbcc"])
+def test_addresses_in_other_writings(service: Service, written: str) -> None:
+    """Older versions stored what they were given."""
+    service.add(
+        t.rest_devices_phones,
+        {"mac": written, "line": 1, "extension": "91200"},
+        {"mac": written, "line": 2, "extension": None},
+    )
+    system = System(service.settings)
+    try:
+        # As a scan does, whose task would fail and keep nothing.
+        store_detected(system, [KnownModel(YEALINK, "Yealink/Dreamwave", "T46G")])
+        store_detected(system, [KnownModel(YEALINK, "Yealink/Dreamwave", "T48G")])
+    finally:
+        system.stop()
+    rows = service.rows(t.rest_devices_phones)
+    assert [(row["mac"], row["model"]) for row in rows] == [(written, "T46G")] * 2
+    service.post("/devices/phones/model", {"mac": YEALINK, "model": "T48G"})
+    rows = service.rows(t.rest_devices_phones)
+    assert [(row["mac"], row["model"]) for row in rows] == [(written, "T48G")] * 2
+    assert [row["extension"] for row in rows] == ["91200", None]
+
+
+def test_detected_models_cost_the_same_statements(service: Service) -> None:
+    def store(count: int) -> list[str]:
+        service.reset()
+        macs = [f"00:15:65:00:00:{n:02X}" for n in range(2 * count)]
+        service.add(t.rest_devices_phones, *({"mac": mac.lower()} for mac in macs[:count]))
+        with service.statements() as seen:
+            store_detected(system, [KnownModel(mac, "Snom", "M700") for mac in macs])
+        assert {row["model"] for row in service.rows(t.rest_devices_phones)} == {"M700"}
+        return seen
+
+    system = System(service.settings)
+    try:
+        store(1)
+        assert len(store(1)) == len(store(100))
+    finally:
+        system.stop()
+
+
+def test_lines_of_dect_bases(service: Service) -> None:
+    """FreePBX's endpoint manager tells how many there are; without it, there is one."""
+    there = service.database.live(t.endpointman_model_list) is not None
+    if there:
+        service.add(
+            t.endpointman_brand_list, {"id": "1", "name": "Aastra"}, {"id": "6", "name": "Snom"}
+        )
+        service.add(
+            t.endpointman_model_list,
+            {"id": "11", "brand": 1, "model": "M700", "max_lines": 9},
+            {"id": "61", "brand": 6, "model": "M700", "max_lines": 3},
+            {"id": "62", "brand": 6, "model": "M300", "max_lines": 0},
+            {"id": "63", "brand": 6, "model": "320", "max_lines": 12},
+        )
+    second, third, fourth = "00:04:13:00:00:02", "00:04:13:00:00:03", "00:04:13:00:00:04"
+    service.post("/devices/phones/model", {"mac": SNOM, "vendor": "Snom", "model": "M700"})
+    service.post("/devices/phones/model", {"mac": fourth, "vendor": "Snom", "model": "320"})
+    system = System(service.settings)
+    try:
+        store_detected(
+            system, [KnownModel(second, "Snom", "M700"), KnownModel(third, "Snom", "M300")]
+        )
+    finally:
+        system.stop()
+
+    def lines(mac: str) -> list[tuple[int, str]]:
+        return [(r["line"], r["model"]) for r in service.rows(t.rest_devices_phones, mac=mac)]
+
+    three = [(line, "M700") for line in range(1, 4 if there else 2)]
+    assert lines(SNOM) == lines(second) == three
+    assert (lines(third), lines(fourth)) == ([(1, "M300")], [(1, "320")])
+    # What is known keeps its lines.
+    before = service.everything()
+    service.post("/devices/phones/model", {"mac": SNOM, "vendor": "Snom", "model": "M700"})
+    assert service.everything() == before
 
 
 def test_two_at_once_make_one_phone(service: Service) -> None:
@@ -755,8 +882,6 @@ def test_many_gateways_cost_as_many_statements_as_one(service: Service, configur
 
 def test_addresses_near_a_device(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     from ipaddress import IPv4Interface
-
-    from nethvoice.system import System
 
     system = System(service.settings)
     mine = [IPv4Interface(text) for text in ("93.184.216.4/24", "10.1.2.3/16", "10.1.9.3/24")]

@@ -1004,7 +1004,10 @@ def test_missing_members(service: Service, missing: str) -> None:
 def test_bodies_of_other_types(service: Service) -> None:
     service.refused("POST", "/devices/gateways", 400)
     service.refused("POST", "/devices/gateways", 400, json=[1])
-    service.refused("POST", "/devices/gateways", 400, json={**BASE, "trunks_isdn": "x"})
+    body = {**BASE, "trunks_isdn": "x"}
+    problem = service.refused("POST", "/devices/gateways", 400, json=body)
+    assert problem["errors"] == [problem["detail"]]
+    assert (problem["warnings"], problem["infos"]) == ([], [])
     text = {"content": b"<x/>", "headers": {"Content-Type": "text/xml"}}
     service.refused("POST", "/devices/gateways", 415, **text)
     service.refused("DELETE", "/devices/gateways", 400)

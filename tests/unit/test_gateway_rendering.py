@@ -598,8 +598,8 @@ def test_grandstream_facts(model: GatewayModel, proxy: str) -> None:
         assert [values[dtmf + n] for n in range(3)] == ["101", "102", "100"]
         assert (values[payload], values[fax]) == ("101", "1")
     gxw = model.variant == "gxw42xx"
-    assert values[64] == ("customize" if gxw else "STD-1DST-2,M3.5.0/02:00:00,M10.5.0/03:00:00")
-    assert values.get(246) == ("STD-1DST-2,M3.5.0,M10.5.0" if gxw else None)
+    assert values[64] == ("customize" if gxw else "CET-1CEST-2,M3.5.0/02:00:00,M10.5.0/03:00:00")
+    assert values.get(246) == ("CET-1CEST-2,M3.5.0,M10.5.0" if gxw else None)
     assert (values[854], values[853]) == ("7" if gxw else "4", "1")
     assert values[4000] == "f1=425@-12,f2=425@-12,c=200/200-600/1000;"
     assert values[4001] == "f1=425@-20,f2=425@-20,c=1000/4000;"
@@ -920,7 +920,7 @@ def test_other_codecs_zones_and_servers(model: GatewayModel) -> None:
             assert 'StaticTimeZone="STD-5:30"' in text
             assert 'DefaultCodecG711AlawVoiceEnable="Disable"' in text
         case Family.GRANDSTREAM:
-            assert "STD-5:30" in text
+            assert "IST-5:30" in text
             assert "<P57>0</P57>" in text
             assert "<P98>0</P98>" in text
 

@@ -31,7 +31,7 @@ from provisioning.push import (
     push,
 )
 from provisioning.push.conversation import error_in
-from provisioning.push.dialogues import DIALOGUES, MEDIATRIX, SMARTWARE, TRINITY, VEGA
+from provisioning.push.dialogues import MEDIATRIX, SMARTWARE, TRINITY, VEGA
 from provisioning.tftp.server import TftpServer, open_port
 from tests.gateways import LOGINS, Behaviour, Gateway, mute_listener
 
@@ -79,6 +79,13 @@ STEPS = {
         Step.RESTARTING,
         Step.DONE,
     ],
+}
+
+DIALOGUES = {
+    "smartware": dialogue_for("Patton", "4661"),
+    "trinity": dialogue_for("Patton", "TRI_ISDN_2"),
+    "vega": dialogue_for("Sangoma", "Vega_60_2isdn"),
+    "mediatrix": dialogue_for("Mediatrix", "M4402"),
 }
 
 HASTY = Patience(connect=2, login=2, command=2, fetch=5, settle=0.2, restart=1, pause=0.1, total=30)

@@ -7,7 +7,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from ipaddress import IPv4Network, ip_network
+from ipaddress import IPv4Interface, IPv4Network, ip_network
 from pathlib import Path
 
 import httpx
@@ -24,11 +24,11 @@ from nethvoice.store import tables as t
 from nethvoice.store.database import Database
 from nethvoice.store.tasks import TaskFailed
 from nethvoice.system import System
-from provisioning import detection, scans
+from provisioning import detection, networks, scans
 from provisioning.hosts import Host, find_hosts
 from provisioning.leases import host_names, names_in
 from provisioning.makers import maker_of, organisation_of
-from provisioning.networks import scan_id, scan_network
+from provisioning.networks import allowed_networks, scan_id, scan_network
 from tests.services.mariadb import MariaDB
 from tests.services.web_device import PAGES, start
 from tests.support import eventually
@@ -80,6 +80,24 @@ def test_more_networks_by_setting(tmp_path: Path) -> None:
     assert str(scan_network("198.19.1.7/24", settings.scan_networks)) == "198.19.1.0/24"
     with pytest.raises(Problem):
         scan_network("10.0.0.0/24", settings.scan_networks)
+
+
+def test_own_networks_may_be_scanned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mine = [IPv4Interface("203.0.113.9/24"), IPv4Interface("100.64.0.1/10")]
+    monkeypatch.setattr(networks, "lan_interfaces", lambda: mine)
+    host = [
+        {"network": "198.51.100.0", "ip": "198.51.100.1", "netmask": "255.255.255.0"},
+        {"network": "nonsense", "ip": "", "netmask": ""},
+    ]
+    allowed = allowed_networks(Settings(data_dir=tmp_path, host_local_networks=host))
+    for text in ("203.0.113.7/24", "100.64.3.0/24", "198.51.100.0/24", "192.168.1.0/24"):
+        assert scan_network(text, allowed) == ip_network(text, strict=False)
+    for text in ("203.0.112.0/23", "100.64.0.0/10", "192.0.2.0/24", "127.0.0.0/24"):
+        with pytest.raises(Problem):
+            scan_network(text, allowed)
+    # Whoever names networks means these and no others.
+    chosen = Settings(data_dir=tmp_path, host_local_networks=host, scan_networks="10.0.0.0/8")
+    assert allowed_networks(chosen) == [ip_network("10.0.0.0/8")]
 
 
 def test_ids_are_those_that_clients_compute() -> None:
@@ -322,6 +340,20 @@ def ask(vendor: str, kind: str | None, name: str | None = None) -> str | None:
 def test_models(vendor: str, kind: str | None, name: str | None, model: str | None) -> None:
     assert kind is None or kind in PAGES or kind in ("garbage", "elsewhere")
     assert ask(vendor, kind, name) == model
+
+
+@pytest.mark.parametrize(
+    ("vendor", "name", "model"),
+    [
+        ("Snom", "snom320-000413AABBCC", "320"),
+        ("Snom", "IPDECT-M700", ""),
+        ("Yealink/Dreamwave", None, ""),
+        ("Cisco/Linksys", "SPA504", ""),
+        ("Fanvil", "x", None),
+    ],
+)
+def test_models_by_name(vendor: str, name: str | None, model: str | None) -> None:
+    assert detection.model_by_name(vendor, name) == model
 
 
 # --- makers ---------------------------------------------------------------------------------------

@@ -26,10 +26,33 @@ def test_rules(name: str, posix: str) -> None:
     assert time_zone(name).posix == posix
 
 
+@pytest.mark.parametrize(
+    ("name", "named", "short"),
+    [
+        (
+            "Europe/Rome",
+            "CET-1CEST-2,M3.5.0/02:00:00,M10.5.0/03:00:00",
+            "CET-1CEST-2,M3.5.0,M10.5.0",
+        ),
+        ("Europe/Dublin", "GMT0IST-1,M3.5.0/01:00:00,M10.5.0/02:00:00", "GMT0IST-1,M3.5.0,M10.5.0"),
+        ("Asia/Kolkata", "IST-5:30", "IST-5:30"),
+        ("Asia/Tehran", "STD-3:30", "STD-3:30"),  # its name there is +0330
+        (
+            "Australia/Adelaide",  # with its own names the short one would be too long
+            "ACST-9:30ACDT-10:30,M10.1.0/02:00:00,M4.1.0/03:00:00",
+            "STD-9:30DST-10:30,M10.1.0,M4.1.0",
+        ),
+    ],
+)
+def test_rules_with_names(name: str, named: str, short: str) -> None:
+    assert time_zone(name).named_posix == named
+    assert time_zone(name).short_posix == short
+
+
 def test_the_parts_of_a_rule() -> None:
     zone = time_zone("Europe/Rome")
     assert (zone.standard, zone.summer, zone.saving) == (60, 120, 60)
-    assert zone.short_posix == "STD-1DST-2,M3.5.0,M10.5.0"
+    assert zone.names == ("CET", "CEST")
     assert zone.start == Change(3, 5, 0, 120)
     assert zone.start.month_name == "mar"
     assert (zone.start.week_name, zone.start.day_name, zone.start.time) == (
@@ -67,6 +90,7 @@ def test_every_zone_of_the_world_agrees_with_its_rule_or_is_refused() -> None:
         except UnknownZone:
             refused += 1
             continue
+        assert len(zone.short_posix) <= 32, name
         place = zoneinfo.ZoneInfo(name)
         for month in range(1, 13):
             now = datetime(2036, month, 15, 12, tzinfo=UTC)
