@@ -152,8 +152,18 @@ class Settings(BaseSettings):
     )
     phonebook_ldap_host: str = Field("", description="Address of the LDAP phonebook; unset: all")
     phonebook_ldap_port: int = Field(10389, ge=1, le=65535)
-    phonebook_ldaps_port: int = Field(10636, ge=1, le=65535)
-    phonebook_ldap_limit: int = Field(500, description="Entries of one answer; 0: no limit")
+    phonebook_ldaps_port: int = Field(
+        10636,
+        # NS8 has the service with TLS only, and calls its port so.
+        validation_alias=_env("PHONEBOOK_LDAPS_PORT", "PHONEBOOK_LDAP_PORT"),
+        ge=1,
+        le=65535,
+    )
+    phonebook_ldap_limit: int = Field(
+        500,
+        validation_alias=_env("PHONEBOOK_LDAP_LIMIT", "PHONEBOOK_LDAP_LIMIT"),
+        description="Entries of one answer; 0: no limit",
+    )
     phonebook_ldap_user: str = Field(
         "ldapuser",
         validation_alias=_env("PHONEBOOK_LDAP_USER", "PHONEBOOK_LDAP_USER"),

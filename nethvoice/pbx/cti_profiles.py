@@ -4,13 +4,12 @@ the groups of the presence panel."""
 import re
 from collections.abc import Sequence
 
-from sqlalchemy import Table, delete, insert, or_, select
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Table, and_, delete, insert, or_, select
 
 from nethvoice.pbx.freepbx import FROM_INTERNAL
-from nethvoice.pbx.main_extensions import context_of_profile
+from nethvoice.pbx.main_extensions import context_of_profile, profile_context
 from nethvoice.pbx.people import Person, set_rest_user
-from nethvoice.problems import unprocessable
+from nethvoice.problems import bad_request, unprocessable
 from nethvoice.store import tables as t
 from nethvoice.store.rows import change_rows, insert_ignore
 from nethvoice.store.unit import Unit
@@ -29,18 +28,34 @@ def set_profile(unit: Unit, person: Person, profile_id: int | None) -> None:
 
     Hand-made contexts are left alone. Asks for a reload when something changed.
     """
-    if profile_id is None and not _has_row(unit, person.id):
+    if profile_id is None:
+        _clear_profile(unit, person)
         return
     changed = set_rest_user(unit, person.id, profile_id=profile_id)
-    if profile_id is None:
-        if changed:
-            unit.reload()
-        return
     name = unit.conn.scalar(
         select(t.rest_cti_profiles.c.name).where(t.rest_cti_profiles.c.id == profile_id)
     )
     if changed:
         unit.cti += [[person.username, key, value] for key, value in _NEW_PROFILE_SETTINGS.items()]
+    context = context_of_profile(profile_id, name or "")
+    if _move(unit, person, [FROM_INTERNAL, "hotel"], context) or changed:
+        unit.reload()
+
+
+def _clear_profile(unit: Unit, person: Person) -> None:
+    """Without a profile a person must not keep its dialling rights, which are the context's."""
+    query = select(t.rest_users.c.id).where(t.rest_users.c.user_id == person.id)
+    if unit.conn.execute(query).first() is None:
+        return
+    # The context `hotel` is the hotel module's, unless it came from the profile of that name.
+    former = profile_context(unit, person.id)
+    changed = set_rest_user(unit, person.id, profile_id=None)
+    if _move(unit, person, [former] if former else [], FROM_INTERNAL) or changed:
+        unit.reload()
+
+
+def _move(unit: Unit, person: Person, contexts: Sequence[str], target: str) -> bool:
+    """Move a person's extensions from `contexts` and from any profile's; True when one moved."""
     devices = t.rest_devices_phones
     owned = select(devices.c.extension).where(
         devices.c.user_id == person.id, devices.c.extension.is_not(None)
@@ -48,27 +63,15 @@ def set_profile(unit: Unit, person: Person, profile_id: int | None) -> None:
     numbers = {str(number) for number in unit.conn.scalars(owned)}
     if person.extension is not None:
         numbers.add(person.extension)
-    context = context_of_profile(profile_id, name or "")
-    moved = change_rows(
-        unit.conn,
-        t.sip,
-        t.sip.c.id.in_(sorted(numbers)) & (t.sip.c.keyword == "context") & _replaceable(),
-        {"data": context},
+    where = and_(
+        t.sip.c.id.in_(sorted(numbers)),
+        t.sip.c.keyword == "context",
+        or_(
+            t.sip.c.data.in_(contexts),
+            t.sip.c.data.startswith("cti-profile-", autoescape=True),
+        ),
     )
-    if changed or moved:
-        unit.reload()
-
-
-def _replaceable() -> ColumnElement[bool]:
-    return or_(
-        t.sip.c.data.in_([FROM_INTERNAL, "hotel"]),
-        t.sip.c.data.startswith("cti-profile-", autoescape=True),
-    )
-
-
-def _has_row(unit: Unit, user_id: int) -> bool:
-    query = select(t.rest_users.c.id).where(t.rest_users.c.user_id == user_id)
-    return unit.conn.execute(query).first() is not None
+    return change_rows(unit.conn, t.sip, where, {"data": target}) > 0
 
 
 def profile_id_by_name(unit: Unit, name: str) -> int:
@@ -122,8 +125,11 @@ def _group(unit: Unit, name: str) -> int:
     found = _id_of(unit, t.rest_cti_groups, name)
     if found is not None:
         return found
+    letters = re.sub(r"[^a-z0-9]", "", name.lower())
+    if not letters:  # all such groups would share one permission
+        raise bad_request(f"the group name {name} has no letter a-z and no digit")
     created = unit.conn.execute(insert(t.rest_cti_groups).values(name=name))
-    permission = "grp_" + re.sub(r"[^a-z0-9]", "", name.lower())
+    permission = f"grp_{letters}"
     permission_id = _id_of(unit, t.rest_cti_permissions, permission)
     if permission_id is None:
         title = f"Group: {name}"

@@ -31,7 +31,7 @@ def set_external_sips(system: System, status: str) -> None:
     Raises Problem 500 when the hook fails; the stored value is the old one then.
     """
     hook = system.settings.hook_external_sips
-    _carry_out(system, EXTERNAL_SIPS, status, "HOOK_EXTERNAL_SIPS", hook)
+    carry_out(system, EXTERNAL_SIPS, status, "HOOK_EXTERNAL_SIPS", hook)
 
 
 def get_conference_url(system: System) -> str:
@@ -50,7 +50,7 @@ def set_conference_url(system: System, url: str) -> None:
         text = "url must be a host name or an http(s) URL"
         raise bad_request(text, message=text)
     hook = system.settings.hook_conference
-    _carry_out(system, CONFERENCE_URL, url, "HOOK_CONFERENCE", hook)
+    carry_out(system, CONFERENCE_URL, url, "HOOK_CONFERENCE", hook)
 
 
 def _is_address(text: str) -> bool:
@@ -63,12 +63,18 @@ def _is_address(text: str) -> bool:
     return host.startswith("[") or host.replace(".", "").isdigit() or is_host_name(host)
 
 
-def _carry_out(system: System, keyword: str, value: str, name: str, hook: Sequence[str]) -> None:
-    """Run the hook, then store. It runs for an unchanged value too, which repairs what it did."""
+def carry_out(
+    system: System, keyword: str, value: str, name: str, hook: Sequence[str], *arguments: str
+) -> None:
+    """Run the hook with `arguments` and the value, then store the value under `keyword`.
+
+    It runs for an unchanged value too, which repairs what it did. Raises Problem 500 when the hook
+    of setting `name` fails, which changes nothing, 503 while another call is at it.
+    """
     try:
         # Of two callers, the one that is stored last must also be the one carried out last.
         with system.database.lock(f"nethvoice.{keyword}"):
-            run_hook(name, hook, value, timeout=system.settings.hook_timeout)
+            run_hook(name, hook, *arguments, value, timeout=system.settings.hook_timeout)
             with system.change(SETTINGS) as unit:
                 set_state(unit.conn, keyword, value)
     except LockBusy:

@@ -5,10 +5,13 @@ import binascii
 import re
 
 import orjson
+from sqlalchemy import Connection, select
 
 from nethvoice.pbx.voicemail import LOCK
 from nethvoice.problems import Problem, bad_request, not_found
 from nethvoice.store.files import write_private
+from nethvoice.store.outbox import Operation
+from nethvoice.store.tables import rest_outbox
 from nethvoice.system import System
 
 MAILCMD = "mailcmd"
@@ -31,11 +34,29 @@ def set_status(system: System, status: str) -> None:
     enable = status == "enabled"
     if enable and not _has_key(system):
         raise Problem(412, "Precondition failed", "Missing authentication file")
+    command = system.settings.stt_mailcmd
     with system.change(LOCK) as unit:
-        if enable != (get_status(system) == "enabled"):
-            name = "set" if enable else "unset"
-            unit.mailboxes.append([name, MAILCMD, system.settings.stt_mailcmd])
+        # What waits is asked for first: between the two reads it may get into the file.
+        waiting = _waiting(unit.conn)
+        coming = (
+            waiting == ["set", MAILCMD, command] if waiting else get_status(system) == "enabled"
+        )
+        if enable != coming:
+            unit.mailboxes.append(["set" if enable else "unset", MAILCMD, command])
             unit.reload()
+
+
+def _waiting(connection: Connection) -> Operation | None:
+    """The last operation on the mail command that has not reached the file yet."""
+    rows = connection.scalars(
+        select(rest_outbox.c.operations)
+        .where(rest_outbox.c.target == "mailboxes", ~rest_outbox.c.parked)
+        .order_by(rest_outbox.c.id)
+    )
+    found = [
+        operation for row in rows for operation in orjson.loads(row) if operation[1] == MAILCMD
+    ]
+    return found[-1] if found else None
 
 
 def store_key(system: System, file: str) -> None:

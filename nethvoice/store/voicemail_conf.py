@@ -26,7 +26,6 @@ _NOT_MAILBOXES = frozenset({_GENERAL, "zonemessages", _ALIASES, "device"})
 _BOX_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_.*#-]*")
 _OPTION = re.compile(r"[^\s,|=;\x00-\x1f]+")
 _SECTION = re.compile(r"\[([^\]]*)\]")
-_ASSIGNMENT = re.compile(r"([^=]*=>?[ \t]*)(.*?)([\x00-\x20]*)", re.DOTALL)
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _BLANKS = "".join(map(chr, range(33)))
 """What Asterisk strips: unlike str.strip() it knows no blanks beyond ASCII."""

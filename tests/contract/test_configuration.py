@@ -17,6 +17,9 @@ from sqlalchemy import insert
 
 from nethvoice.settings import HostNetwork
 from nethvoice.store import tables as t
+from nethvoice.store.mailboxes import MailboxFiles
+from nethvoice.store.outbox import TargetDown
+from nethvoice.system import System
 from tests.services.base import free_port
 from tests.support import Service, eventually
 
@@ -536,6 +539,32 @@ def test_transcription(service: Service, key_file: Path) -> None:
     assert conf.read_text() == CONF.replace("mailcmd=/usr/sbin/sendmail -t\n", "")
     assert service.get(path) == "disabled"
     service.refused("POST", f"{path}/on", 404)
+
+
+def test_transcription_that_waits_in_the_outbox(
+    service: Service, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What counts is what the file will say when everything that waits has got there."""
+    conf = service.settings.voicemail_conf
+    conf.parent.mkdir(parents=True, exist_ok=True)
+    conf.write_text(CONF)
+    service.post("/configuration/googleauth", {"file": encoded()})
+    service.settle()
+    path = "/configuration/voicemailgooglestt"
+
+    def down(*_: object) -> None:
+        raise TargetDown("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MailboxFiles, "apply", down)
+        for status, waiting in (("enabled", 1), ("enabled", 1), ("disabled", 2), ("disabled", 2)):
+            service.post(f"{path}/{status}")
+            assert len(service.rows(t.rest_outbox)) == waiting
+    other = System(service.settings)
+    other.outbox.drain()
+    other.stop()
+    assert service.rows(t.rest_outbox) == []
+    assert service.get(path) == "disabled"
 
 
 def test_transcription_beside_mailboxes(service: Service, key_file: Path) -> None:

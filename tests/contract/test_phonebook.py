@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,18 @@ def test_a_disabled_source_keeps_no_contacts(service: Service) -> None:
     assert contacts(service, "crm") == []
     service.post("/phonebook/config/crm", {**body, "enabled": True})
     eventually(lambda: contacts(service, "crm") == IMPORTED)
+
+
+@pytest.mark.parametrize("more", [{}, {"interval": "", "type": ""}])
+def test_what_is_not_sent_is_stored_with_its_default(
+    service: Service, more: dict[str, str]
+) -> None:
+    body = {"dbtype": "csv", "url": upload(service), "mapping": MAPPING, **more}
+    source_id = service.post("/phonebook/config", body)["id"]
+    stored = service.get("/phonebook/config")[source_id]
+    defaults = {"interval": "1440", "type": source_id, "enabled": False}
+    assert stored == {**body, **defaults}
+    assert list(stored) == ["url", "mapping", "dbtype", "interval", "type", "enabled"]
 
 
 def test_what_stays_keeps_its_id(service: Service) -> None:
@@ -243,6 +256,25 @@ def test_sync_now(service: Service) -> None:
     assert service.row(t.rest_phonebook_sources, source="crm")["last_error"] is None
 
 
+@pytest.mark.parametrize(
+    ("change", "detail"),
+    [
+        ({"dbtype": "mysql", "host": "x", "port": "3306"}, "the source has no user"),
+        ({"url": None}, "the source has no url"),
+        ({"mapping": {"Name": ["name"]}}, "mapping: the name of a column is not text"),
+    ],
+)
+def test_sources_written_by_hand_that_cannot_be_used(
+    service: Service, change: dict[str, Any], detail: str
+) -> None:
+    folder = service.settings.phonebook_sources
+    folder.mkdir(parents=True, exist_ok=True)
+    hand = {"dbtype": "csv", "url": upload(service), "mapping": MAPPING, "enabled": True}
+    (folder / "hand.json").write_text(json.dumps({"hand": {**hand, **change}}))
+    problem = service.refused("POST", "/phonebook/syncnow/hand", 422)
+    assert problem["detail"] == detail
+
+
 # --- built-in sources -----------------------------------------------------------------------------
 
 
@@ -336,6 +368,28 @@ def test_the_hook(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     service.refused("POST", "/phonebook/ldap/status/disabled", 500)
 
 
+def test_the_status_follows_the_hook(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "hook"
+    script.write_text(
+        f"#!/bin/sh\ntouch {tmp_path}/begun\nuntil [ -e {tmp_path}/go ]; do sleep 0.1; done\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(service.settings, "hook_phonebook_ldap", [str(script)])
+    call = threading.Thread(target=service.post, args=("/phonebook/ldaps/status/enabled",))
+    call.start()
+    eventually((tmp_path / "begun").exists)
+    assert service.get("/phonebook/ldap")["ldaps"]["enabled"] is False
+    (tmp_path / "go").touch()
+    call.join(30)
+    assert service.get("/phonebook/ldap")["ldaps"]["enabled"] is True
+    (tmp_path / "go").unlink()
+    monkeypatch.setattr(service.settings, "hook_timeout", 0.5)
+    problem = service.refused("POST", "/phonebook/ldaps/status/disabled", 500)
+    assert "did not end within 0.5 s" in problem["detail"]
+
+
 # --- several processes, and what is left over -----------------------------------------------------
 
 
@@ -371,3 +425,26 @@ def test_uploads_that_nobody_uses_go_after_a_day(service: Service) -> None:
     other.stop()
     left = [Path(uri.removeprefix("file://")).exists() for uri in (used["url"], old, new)]
     assert left == [True, False, True]
+
+
+def test_uploads_stay_while_a_source_cannot_be_read(service: Service) -> None:
+    from nethvoice.pbx.phonebook.sources import drop_unused_uploads
+
+    body, old = source(service), upload(service)
+    service.post("/phonebook/config/crm", body)
+    service.settle()
+    files = [Path(uri.removeprefix("file://")) for uri in (body["url"], old)]
+    for file in files:
+        os.utime(file, (1, 1))
+    broken = service.settings.phonebook_sources / "broken.json"
+    broken.write_text(json.dumps({"broken": body})[:-1])
+    service.delete("/phonebook/config/crm")
+    other = System(service.settings)
+    try:
+        drop_unused_uploads(other)
+        assert all(file.exists() for file in files)
+        broken.unlink()
+        drop_unused_uploads(other)
+        assert not any(file.exists() for file in files)
+    finally:
+        other.stop()

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import http.server
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -256,6 +257,40 @@ def test_many_rows(service: Service, outside: Outside) -> None:
     eventually(lambda: len(contacts(service)) == 5000, 60)
     rows = service.post("/phonebook/test", body)
     assert len(rows) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "greeting", "error"),
+    [
+        ("mysql", b"\x03\0\0\0\x0a5\0", "error: unpack"),
+        ("postgresql", b"N?\0\0\0\x04", "KeyError"),
+    ],
+)
+def test_what_is_no_such_server(service: Service, kind: str, greeting: bytes, error: str) -> None:
+    """Drivers raise errors of Python over it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def greet() -> None:
+            for _ in range(2):
+                link, _address = listener.accept()
+                with link:
+                    link.sendall(greeting)
+                    link.settimeout(10)
+                    with contextlib.suppress(OSError):
+                        while link.recv(1000):
+                            pass
+
+        thread = threading.Thread(target=greet, daemon=True)
+        thread.start()
+        body = _body(kind, listener.getsockname()[1], "crm", "s3cret", "crm") | {"enabled": False}
+        assert service.post("/phonebook/test", body) == {"status": False}
+        service.post("/phonebook/config/crm", body)
+        service.settle()
+        path = service.settings.phonebook_sources / "crm.json"
+        path.write_text(path.read_text().replace('"enabled":false', '"enabled":true'))
+        problem = service.refused("POST", "/phonebook/syncnow/crm", 502)
+        assert problem["detail"].startswith(f"the source cannot be used: {error}")
+        thread.join(20)
 
 
 # --- CSV by URL -----------------------------------------------------------------------------------

@@ -150,3 +150,20 @@ def test_names_of_ns8(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.rps_username == "system-4711"
     assert settings.rps_password.get_secret_value() == "s3cr3t"
     assert "s3cr3t" not in repr(settings)
+
+
+def test_ports_of_the_ldap_phonebook(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """NS8 has the service with TLS only: its name, without the prefix, is that one's port."""
+    monkeypatch.setenv("PHONEBOOK_LDAP_PORT", "20105")
+    monkeypatch.setenv("PHONEBOOK_LDAP_LIMIT", "50")
+
+    def found() -> tuple[int, int, int]:
+        s = load_settings()
+        return s.phonebook_ldap_port, s.phonebook_ldaps_port, s.phonebook_ldap_limit
+
+    assert found() == (10389, 20105, 50)
+    monkeypatch.setenv("NETHVOICE_PHONEBOOK_LDAP_PORT", "389")
+    monkeypatch.setenv("NETHVOICE_PHONEBOOK_LDAP_LIMIT", "0")
+    assert found() == (389, 20105, 0)
+    monkeypatch.setenv("NETHVOICE_PHONEBOOK_LDAPS_PORT", "636")
+    assert found() == (389, 636, 0)

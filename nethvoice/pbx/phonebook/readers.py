@@ -37,6 +37,15 @@ from nethvoice.store.rows import text_value
 
 Config = Mapping[str, Any]
 
+SERVERS = ("host", "port", "user", "password", "dbname", "query")
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "mysql": SERVERS,
+    "postgresql": SERVERS,
+    "ldap": ("host", "port", "dbname", "query"),
+    "csv": ("url",),
+}
+"""What a source of each type must say."""
+
 CSV_BYTES = 32 * 1024 * 1024
 _REDIRECTS = 5
 _FETCH = 500
@@ -70,12 +79,21 @@ def read_source(config: Config, uploads: Path, limits: Limits) -> Rows:
     reader = _READERS.get(str(config.get("dbtype")))
     if reader is None:
         raise SourceError(f"sources of the type {str(config.get('dbtype'))[:40]} cannot be read")
+    for name in REQUIRED[str(config["dbtype"])]:  # a file written by hand may lack anything
+        if config.get(name) is None:
+            raise SourceError(f"the source has no {name}")
     with _deadline(limits) as watch:
         try:
             return reader(config, uploads, limits, watch)
+        except SourceError:
+            raise
         except (OSError, ValueError) as error:
             # A host that is no host name, an address that is none, a broken answer.
             raise SourceUnreachable(f"the source cannot be used: {_words(error, config)}") from None
+        except Exception as error:
+            # Drivers break down in many ways over what is no answer of such a server.
+            words = f"{type(error).__name__}: {_words(error, config)}"
+            raise SourceUnreachable(f"the source cannot be used: {words}") from None
 
 
 @contextlib.contextmanager

@@ -9,8 +9,7 @@ from nethvoice.pbx.phonebook import sources, sync
 from nethvoice.pbx.phonebook.csv_text import CsvError, decode, read_csv
 from nethvoice.pbx.phonebook.readers import TRIAL, WHOLE, read_source
 from nethvoice.pbx.phonebook.rows import SourceError
-from nethvoice.problems import Problem
-from nethvoice.store.hooks import run_hook
+from nethvoice.pbx.switches import carry_out
 from nethvoice.store.state import get_state, set_state
 from nethvoice.system import System
 from nethvoice.uploads import UploadedFile
@@ -189,17 +188,9 @@ def ldap_settings(system: System) -> dict[str, dict[str, Any]]:
 
 
 def set_ldap_status(system: System, kind: str, status: str) -> None:
-    """Switch `ldap` or `ldaps`; the LDAP server follows within seconds.
+    """Have the hook switch `ldap` or `ldaps`, then store; the LDAP server follows within seconds.
 
     Raises Problem 500 when the hook fails; the status is then what it was.
     """
-    keyword = f"phonebook_{kind}_status"
-    with system.change("nethvoice.phonebook") as unit:
-        before = get_state(unit.conn, keyword)
-        set_state(unit.conn, keyword, status)
-    try:
-        run_hook("HOOK_PHONEBOOK_LDAP", system.settings.hook_phonebook_ldap, kind, status)
-    except Problem:
-        with system.change("nethvoice.phonebook") as unit:
-            set_state(unit.conn, keyword, before or "disabled")
-        raise
+    hook = system.settings.hook_phonebook_ldap
+    carry_out(system, f"phonebook_{kind}_status", status, "HOOK_PHONEBOOK_LDAP", hook, kind)

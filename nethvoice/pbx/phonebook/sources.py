@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from nethvoice.pbx.phonebook.fields import FIELDS
-from nethvoice.pbx.phonebook.readers import upload_path
+from nethvoice.pbx.phonebook.readers import REQUIRED, SERVERS, upload_path
 from nethvoice.problems import Problem, bad_request, not_found, unprocessable
 from nethvoice.store.files import write_private
 from nethvoice.system import System
@@ -28,14 +28,6 @@ log = logging.getLogger(__name__)
 
 Config = dict[str, Any]
 
-ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-SERVERS = ("host", "port", "user", "password", "dbname", "query")
-REQUIRED: dict[str, tuple[str, ...]] = {
-    "mysql": SERVERS,
-    "postgresql": SERVERS,
-    "ldap": ("host", "port", "dbname", "query"),
-    "csv": ("url",),
-}
 DAILY = 1440
 _FILE_BYTES = 256 * 1024
 _MODE = 0o640
@@ -79,7 +71,7 @@ def all_sources(system: System) -> list[Source]:
     """All sources in the order of their files; what cannot be read is logged and left out."""
     found: dict[str, Source] = {}
     for path, document in _files(system.settings.phonebook_sources):
-        for name, stored in document.items():
+        for name, stored in (document or {}).items():
             if not isinstance(stored, dict):
                 log.warning("%s: %s is no source", path.name, name[:80])
                 continue
@@ -96,7 +88,8 @@ def find_source(system: System, source_id: str) -> Source:
     raise not_found(f"there is no phonebook source {source_id}")
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _files(folder: Path) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """The files with what they hold, None for one that cannot be read."""
     try:
         paths = sorted(path for path in folder.iterdir() if path.suffix == ".json")
     except FileNotFoundError:
@@ -106,6 +99,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield path, _document(path)
         except (OSError, ValueError) as error:
             log.warning("phonebook source %s cannot be read: %s", path.name, error)
+            yield path, None
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -128,7 +122,7 @@ def check_config(body: Mapping[str, Any], *, trial: bool = False) -> Config:
     """A source as it is stored, of what a client sent; for a `trial` the mapping may be missing.
 
     Raises Problem 400 with the contract's texts, 422 for a mapping to columns that the phonebook
-    has not, and for what is too long.
+    has not, and for what is too long. The `type` is empty when none is sent.
     """
     if not body.get("dbtype"):
         raise bad_request("Missing value: dbtype")
@@ -143,17 +137,16 @@ def check_config(body: Mapping[str, Any], *, trial: bool = False) -> Config:
             raise bad_request(f"Missing value: {name}")
         config[name] = value if name == "mapping" else str(value)
     config["dbtype"] = str(body["dbtype"])
-    if "interval" in body:
-        minutes = _minutes(body["interval"])
-        if minutes is None:
-            raise bad_request("interval is not a number of minutes")
-        config["interval"] = str(minutes)
+    interval = body.get("interval")
+    minutes = DAILY if interval in (None, "") else _minutes(interval)
+    if minutes is None:
+        raise bad_request("interval is not a number of minutes")
+    config["interval"] = str(minutes)
     for name, value in body.items():
         config.setdefault(name, value)
     for name in ("type", "enabled"):
         config.pop(name, None)
-    if body.get("type"):
-        config["type"] = str(body["type"])
+    config["type"] = str(body.get("type") or "")
     config["enabled"] = _switch(body.get("enabled"))
     _check_values(config)
     if len(orjson.dumps(config)) > _FILE_BYTES // 2:
@@ -202,14 +195,17 @@ def refuse_reserved(source_id: str) -> None:
 
 
 def write_source(system: System, source_id: str, config: Config) -> None:
-    """Create a source, or replace the one with this id where it is."""
+    """Create a source, or replace the one with this id where it is.
+
+    A source without a `type` is called by its id.
+    """
     path = system.settings.phonebook_sources / f"{source_id}.json"
     with contextlib.suppress(Problem):
         path = find_source(system, source_id).path
     document: dict[str, Any] = {}
     with contextlib.suppress(FileNotFoundError, ValueError):  # what is no source is replaced
         document = _document(path)
-    document[source_id] = config
+    document[source_id] = {**config, "type": config.get("type") or source_id}
     _write(path, document)
 
 
@@ -222,7 +218,8 @@ def remove_source(system: System, source: Source) -> None:
         _write(source.path, document)
     else:
         source.path.unlink(missing_ok=True)
-    if upload is not None and upload not in _uploads_in_use(system):
+    used = _uploads_in_use(system)
+    if upload is not None and used is not None and upload not in used:
         upload.unlink(missing_ok=True)
 
 
@@ -250,20 +247,31 @@ def last_file(body: Mapping[str, str | UploadedFile]) -> UploadedFile:
     return files[-1]
 
 
-def _uploads_in_use(system: System) -> set[Path | None]:
-    folder = system.settings.phonebook_uploads
-    return {upload_path(str(s.config.get("url", "")), folder) for s in all_sources(system)}
+def _uploads_in_use(system: System) -> set[Path | None] | None:
+    """The uploads that sources refer to; None while a file that may name any cannot be read."""
+    used: set[Path | None] = set()
+    for _, document in _files(system.settings.phonebook_sources):
+        if document is None:
+            return None
+        for stored in document.values():
+            if isinstance(stored, dict):
+                url = str(stored.get("url", ""))
+                used.add(upload_path(url, system.settings.phonebook_uploads))
+    return used
 
 
 def drop_unused_uploads(system: System) -> None:
     """Remove uploads of more than a day ago that no source refers to."""
     oldest = time.time() - _UNUSED_UPLOAD
-    used: set[Path | None] | None = None
+    old: list[Path] = []
     for path in system.settings.phonebook_uploads.glob("*.csv"):
         with contextlib.suppress(OSError):
-            if path.stat().st_mtime >= oldest:
-                continue
-            if used is None:
-                used = _uploads_in_use(system)
-            if Path(os.path.realpath(path)) not in used:
+            if path.stat().st_mtime < oldest:
+                old.append(path)
+    used = _uploads_in_use(system) if old else None
+    if used is None:
+        return
+    for path in old:
+        if Path(os.path.realpath(path)) not in used:
+            with contextlib.suppress(OSError):
                 path.unlink()

@@ -158,6 +158,8 @@ def read_contacts(system: System, source: Source) -> Mapped:
     mapping = source.config.get("mapping")
     if not isinstance(mapping, dict) or not mapping:
         raise SourceError("the source has no mapping")
+    if not all(isinstance(target, str) for target in mapping.values()):
+        raise SourceError("mapping: the name of a column is not text")
     rows = read_source(source.config, system.settings.phonebook_uploads, WHOLE)
     live = system.phonebook_database.live(t.phonebook)
     return map_rows(rows, mapping, source.label, live.widths if live else {})
