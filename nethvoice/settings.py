@@ -453,12 +453,17 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         lines = [
-            f"{PREFIX}{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            f"{_shown('.'.join(map(str, fault['loc'])))}: {fault['msg']}"
             for fault in error.errors(include_input=False, include_url=False)
         ]
         raise SettingsError("\n".join(lines)) from None
     except ValueError as error:
         raise SettingsError(str(error)) from None
+
+
+def _shown(name: str) -> str:
+    """A setting as an operator sets it in the environment."""
+    return PREFIX + name.upper().removeprefix(PREFIX)
 
 
 def make_secret(path: Path) -> None:
