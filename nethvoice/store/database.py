@@ -27,7 +27,6 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     DBAPIError,
-    DisconnectionError,
     InterfaceError,
     OperationalError,
     SQLAlchemyError,
@@ -45,7 +44,8 @@ LOCK_WAIT = 10.0
 
 T = TypeVar("T")
 
-_IDLE_BEFORE_PING = 5.0
+_TRUSTED_FOR = 5.0
+"""Seconds for which a connection that was just used is taken to work."""
 _CONNECT_TIMEOUT = 5
 _IO_TIMEOUT = 30
 
@@ -110,10 +110,9 @@ class Database:
             "autocommit": True,
             "init_command": _SESSION,
         }
-        engine = create_engine(self._url, connect_args=arguments, pool_recycle=1800, **pool)
+        pool |= {"pool_recycle": 1800, "pool_pre_ping": True}
+        engine = create_engine(self._url, connect_args=arguments, **pool)
         event.listen(engine, "do_connect", _connect_mariadb)
-        event.listen(engine, "checkin", _remember_checkin)
-        event.listen(engine, "checkout", _ping_when_idle)
         return engine
 
     # --- transactions -------------------------------------------------------------------------
@@ -160,16 +159,16 @@ class Database:
                 yield connection
 
     def _take(self) -> Connection:
-        """A connection that was used a moment ago, or one that was found to work."""
+        """A connection that was used a moment ago, or one that the pool has found to work."""
         while True:
             with self._idle_guard:
                 if not self._idle:
                     self._at_the_pool += 1
                     break
                 since, connection = self._idle.pop()
-            if time.monotonic() - since < _IDLE_BEFORE_PING or _works(connection):
+            if time.monotonic() - since < _TRUSTED_FOR:
                 return connection
-            _discard(connection)
+            connection.close()  # the pool tries it before it gives it out again
         try:
             return self.engine.connect()
         finally:
@@ -200,7 +199,7 @@ class Database:
                 idle = [*self._idle]
                 self._idle.clear()
             for _, connection in idle:
-                _discard(connection)
+                connection.close()  # as above
         if _is_about_schema(error):
             self.forget_schema()
 
@@ -383,37 +382,6 @@ def _prepare_sqlite(connection: Any, _record: ConnectionPoolEntry) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
 
 
-def _works(connection: Connection) -> bool:
-    """True when the server still knows the connection. SQLite has no server."""
-    driver: Any = connection.connection.dbapi_connection
-    try:
-        if isinstance(driver, pymysql.Connection):
-            driver.ping(reconnect=False)
-    except Exception:
-        return False
-    return True
-
-
-def _discard(connection: Connection) -> None:
-    """Close what may not answer any more; the pool makes another one when it is asked to."""
-    connection.invalidate()
-    connection.close()
-
-
-def _remember_checkin(_connection: Any, record: ConnectionPoolEntry) -> None:
-    record.info["idle_since"] = time.monotonic()
-
-
-def _ping_when_idle(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
-    since = record.info.get("idle_since")
-    if since is None or time.monotonic() - since < _IDLE_BEFORE_PING:
-        return
-    try:
-        connection.ping(reconnect=False)
-    except Exception as error:
-        raise DisconnectionError from error  # the pool opens another one
-
-
 def _add_missing_columns(connection: Connection, table: Table) -> list[str]:
     present = {column["name"] for column in inspect(connection).get_columns(table.name)}
     made = []
@@ -441,17 +409,22 @@ def _raise_outage(error: PoolTimeout | DBAPIError) -> NoReturn:
 
 def _is_about_schema(error: DBAPIError) -> bool:
     """True where a table or a column is not what it was."""
-    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    code = _code(error)
     if isinstance(code, int):
         return code in (1054, 1146)  # unknown column, no such table
     return str(code).startswith(("no such table", "no such column"))
+
+
+def _code(error: DBAPIError) -> Any:
+    """MariaDB's number of the error, SQLite's text."""
+    return error.orig.args[0] if error.orig is not None and error.orig.args else None
 
 
 def _is_outage(error: DBAPIError) -> bool:
     """Tell a database that is away or busy from a statement that is wrong."""
     if error.connection_invalidated or isinstance(error, InterfaceError):
         return True
-    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    code = _code(error)
     if isinstance(code, int):
         return code in _MARIADB_OUTAGES
     return any(words in str(code) for words in ("locked", "unable to open", "disk I/O", "full"))

@@ -4,6 +4,7 @@ A task always ends: its process refreshes `updated` while it works, and a task w
 is reported as failed.
 """
 
+import functools
 import logging
 import os
 import secrets
@@ -137,17 +138,21 @@ class Endings:
 
     def tell(self, report: Report, error: str | None) -> None:
         """End a report's tasks."""
+        self._try(report, functools.partial(report.end, error))
+
+    def retry(self) -> None:
+        """Store those that could not be stored; what still cannot be is kept, and holds up nobody
+        else."""
+        for _ in range(len(self._untold)):
+            report = self._untold.popleft()
+            self._try(report, report.store_end)
+
+    def _try(self, report: Report, store: Callable[[], None]) -> None:
         try:
-            report.end(error)
+            store()
         except Exception:
             log.warning("the end of a task is not stored yet", exc_info=True)
             self._untold.append(report)
-
-    def retry(self) -> None:
-        """Store those that could not be stored. Raises what the database raises."""
-        while self._untold:
-            self._untold[0].store_end()
-            self._untold.popleft()
 
 
 Work = Callable[[Report], None]
