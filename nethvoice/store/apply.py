@@ -7,17 +7,13 @@ committed while a reload runs stays queued and causes exactly one more.
 
 import contextlib
 import logging
-import os
-import selectors
-import signal
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import IO
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, select, update
 
+from nethvoice.store import commands
 from nethvoice.store.ami import AmiClient, AmiRefused, AmiUnavailable
 from nethvoice.store.database import Database, LockBusy
 from nethvoice.store.outbox import Outbox
@@ -30,7 +26,6 @@ log = logging.getLogger(__name__)
 
 _POLL = 2.0
 _LOCK = "nethvoice.apply"
-_LOOK_AFTER_PROCESS = 0.2
 
 
 class Reloader:
@@ -73,65 +68,11 @@ class CommandReloader(Reloader):
 
 
 def run_command(command: Sequence[str], timeout: float, report: Report) -> None:
-    """Run `command`, copying its output into the report. Raises TaskFailed.
-
-    It has ended when its own process has, even if something it left running keeps its output open.
-    """
+    """Run `command`, copying its output into the report. Raises TaskFailed."""
     try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise TaskFailed(f"{command[0]} cannot be run: {error.strerror}") from error
-    assert process.stdout is not None  # noqa: S101 - PIPE was asked for
-    deadline = time.monotonic() + timeout
-    try:
-        for line in _lines(process, process.stdout, deadline):
-            report.write(line.decode("utf-8", "replace"))
-        code = process.wait(max(0.1, deadline - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        raise TaskFailed(f"{command[0]} did not end within {timeout:g} s and was stopped") from None
-    finally:
-        process.stdout.close()
-        if process.poll() is None:
-            _kill(process)
-    if code != 0:
-        raise TaskFailed(f"{command[0]} ended with code {code}")
-
-
-def _lines(
-    process: "subprocess.Popen[bytes]", output: IO[bytes], deadline: float
-) -> Iterator[bytes]:
-    """What the process writes until it ends. Raises TimeoutExpired."""
-    rest = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(output, selectors.EVENT_READ)
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise subprocess.TimeoutExpired(process.args, 0)
-            if selector.select(min(left, _LOOK_AFTER_PROCESS)):
-                chunk = output.read1(65536)  # type: ignore[attr-defined]
-                if not chunk:
-                    break
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from lines
-            elif process.poll() is not None:
-                break
-    if rest:
-        yield rest
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """End the process with all that it started, as far as that is allowed."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_LOOK_AFTER_PROCESS)
+        commands.run(command, timeout, report.write)
+    except commands.CommandFailed as failure:
+        raise TaskFailed(f"{command[0]} {failure}") from failure
 
 
 def show_need(connection: Connection, database: Database) -> None:

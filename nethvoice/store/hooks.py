@@ -1,18 +1,14 @@
 """Commands of the operator that carry a choice out on this host, a firewall's for instance."""
 
-import contextlib
 import logging
-import os
-import signal
-import subprocess
 from collections.abc import Sequence
 
 from nethvoice.problems import Problem
+from nethvoice.store import commands
 
 log = logging.getLogger(__name__)
 
 _OUTPUT_IN_LOG = 500
-
 
 SECONDS = 30.0
 
@@ -25,30 +21,14 @@ def run_hook(name: str, command: Sequence[str], *arguments: str, timeout: float 
     """
     if not command:
         return
+    lines: list[str] = []
     try:
-        process = subprocess.Popen(
-            [*command, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise _failed(name, f"it cannot be run: {error.strerror}") from None
-    try:
-        output, _ = process.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        if process.stdout is not None:
-            process.stdout.close()
-        process.wait()
-        raise _failed(name, f"it did not end within {timeout:g} s") from None
-    if process.returncode != 0:
-        text = output.decode("utf-8", "replace").strip()[-_OUTPUT_IN_LOG:]
-        raise _failed(name, f"it ended with code {process.returncode}", output=text)
+        commands.run([*command, *arguments], timeout, lines.append)
+    except commands.CommandFailed as failure:
+        output = "\n".join(lines).strip()[-_OUTPUT_IN_LOG:]
+        raise _failed(name, f"it {failure}", output=output) from None
 
 
-def _failed(name: str, reason: str, output: str = "") -> Problem:
+def _failed(name: str, reason: str, output: str) -> Problem:
     log.warning("%s failed: %s", name, reason, extra={"output": output})
     return Problem(500, "Hook failed", f"{name} failed: {reason}; nothing is changed")
