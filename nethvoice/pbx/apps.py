@@ -3,28 +3,18 @@
 Each person has at most one of each; it is a device extension whose kind is in the device list.
 """
 
-from typing import Literal
-
 from sqlalchemy import Connection, select
 
 from nethvoice.pbx import devices
+from nethvoice.pbx.devices import APPS, AppKind
 from nethvoice.pbx.people import person_by_extension
 from nethvoice.problems import not_found
 from nethvoice.store.tables import rest_devices_phones
 from nethvoice.store.unit import Unit
 from nethvoice.system import NUMBERS, System
 
-Kind = Literal["mobile", "webrtc", "nethlink"]
 
-_KINDS: dict[Kind, tuple[str, ...]] = {
-    "mobile": ("mobile",),
-    "webrtc": ("webrtc", "webrtc_mobile"),
-    "nethlink": ("nethlink", "nethlink_mobile"),
-}
-"""What the device list calls each kind; the second names were written by older versions."""
-
-
-def create_app(system: System, main: str, kind: Kind) -> str:
+def create_app(system: System, main: str, kind: AppKind) -> str:
     """Give a person the app and return its extension; one that exists is kept and returned.
 
     Raises Problem 422 for a number that is no main extension, 409 when no number is left.
@@ -33,10 +23,10 @@ def create_app(system: System, main: str, kind: Kind) -> str:
         return add_app(system, unit, main, kind)
 
 
-def add_app(system: System, unit: Unit, main: str, kind: Kind) -> str:
+def add_app(system: System, unit: Unit, main: str, kind: AppKind) -> str:
     """As `create_app`, inside a unit that holds the lock of numbers."""
     owner = devices.require_owner(unit, main)
-    existing = _find(unit.conn, owner.id, _KINDS[kind][:1])
+    existing = _find(unit.conn, owner.id, APPS[kind][:1])
     if existing:
         return existing[0]
     extension = devices.allocate(system, unit, owner, main)
@@ -46,27 +36,27 @@ def add_app(system: System, unit: Unit, main: str, kind: Kind) -> str:
     return extension
 
 
-def app_extension(system: System, main: str, kind: Kind) -> str:
+def app_extension(system: System, main: str, kind: AppKind) -> str:
     """The app's extension. Raises Problem 404 when the person has none."""
     with system.read() as connection:
         owner = person_by_extension(connection, main)
-        found = _find(connection, owner.id, _KINDS[kind][:1]) if owner else []
+        found = _find(connection, owner.id, APPS[kind][:1]) if owner else []
     if not found:
         raise not_found(f"extension {main} has no {kind} extension")
     return found[0]
 
 
-def delete_app(system: System, main: str, kind: Kind) -> None:
+def delete_app(system: System, main: str, kind: AppKind) -> None:
     """Take the app away from the person of a main extension. Raises Problem 404."""
     with system.change(NUMBERS) as unit:
         if not remove_app(system, unit, main, kind):
             raise not_found(f"extension {main} has no {kind} extension")
 
 
-def remove_app(system: System, unit: Unit, main: str, kind: Kind) -> bool:
+def remove_app(system: System, unit: Unit, main: str, kind: AppKind) -> bool:
     """As `delete_app`, inside a unit; False when there was none."""
     owner = person_by_extension(unit.conn, main)
-    found = _find(unit.conn, owner.id, _KINDS[kind]) if owner else []
+    found = _find(unit.conn, owner.id, APPS[kind]) if owner else []
     for extension in found:
         devices.delete_device(system, unit, extension)
     return bool(found)

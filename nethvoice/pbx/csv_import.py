@@ -17,6 +17,7 @@ from nethvoice.pbx import (
     voicemail,
 )
 from nethvoice.pbx.csv_format import Row, decode_upload, new_password, parse, switch
+from nethvoice.pbx.devices import AppKind
 from nethvoice.pbx.people import Person, find_person
 from nethvoice.problems import Problem
 from nethvoice.store.state import get_state, set_state
@@ -236,7 +237,7 @@ class _Import:
     def _nethlink(self, unit: Unit, row: Row) -> None:
         self._app(unit, row, "nethlink", switch(row.nethlink))
 
-    def _app(self, unit: Unit, row: Row, kind: apps.Kind, wanted: bool | None) -> None:
+    def _app(self, unit: Unit, row: Row, kind: AppKind, wanted: bool | None) -> None:
         extension = _person(unit.conn, row).extension
         if wanted is None or (extension is None and not wanted):
             return

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, and_, delete, insert, select
 
@@ -21,8 +21,14 @@ NO_NUMBERS = "There aren't available extension numbers"
 GRANDSTREAM_APP = "GS Wave"
 """A phone model that is really an app on a mobile."""
 
-_APPS = ("mobile", "webrtc", "webrtc_mobile", "nethlink", "nethlink_mobile")
-"""Kinds of devices that are software of a person; older versions wrote those with two words."""
+AppKind = Literal["mobile", "webrtc", "nethlink"]
+
+APPS: Mapping[AppKind, tuple[str, ...]] = {
+    "mobile": ("mobile",),
+    "webrtc": ("webrtc", "webrtc_mobile"),
+    "nethlink": ("nethlink", "nethlink_mobile"),
+}
+"""What the device list calls each kind of app; the second names were written by older versions."""
 
 _phones = t.rest_devices_phones
 
@@ -180,7 +186,8 @@ def _claim_number(system: System, unit: Unit, owner: Person, main: str, wanted: 
 
 def _make_room(system: System, unit: Unit, number: str) -> None:
     """Unlink what has the number, which stays; the transport and encryption of an app go too."""
-    app = select(_phones.c.id).where(_phones.c.extension == number, _phones.c.type.in_(_APPS))
+    kinds = [name for names in APPS.values() for name in names]
+    app = select(_phones.c.id).where(_phones.c.extension == number, _phones.c.type.in_(kinds))
     if unit.conn.execute(app.limit(1)).first() is not None:
         freepbx.release_extension(system, unit, number)
         return

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Integer, bindparam, cast, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, cast, select, update
 
 from nethvoice.problems import bad_request
 from nethvoice.store import tables as t
@@ -58,7 +58,7 @@ def set_model(system: System, mac: str, vendor: str | None, model: str) -> None:
         require_width(system.database, _phones, name, value, name)
     # Linking a phone holds the same lock: none of both may insert the row a second time.
     with system.change(NUMBERS) as unit:
-        known = _known(unit.conn).get(normal)
+        known = _known(unit.conn, _phones.c.mac.in_(_writings(normal))).get(normal)
         if known:
             lines = _phones.c.id.in_([row.id for row in known])
             change_rows(unit.conn, _phones, lines, values)
@@ -72,7 +72,7 @@ def store_detected(system: System, found: Iterable[KnownModel]) -> None:
     if not wanted:
         return
     with system.change(NUMBERS) as unit:
-        known = _known(unit.conn)
+        known = _known(unit.conn, _phones.c.mac.is_not(None))
         _add(unit, [item for mac, item in wanted.items() if mac not in known])
         untold = [
             {"row": row.id, "maker": item.vendor, "told": item.model}
@@ -87,10 +87,15 @@ def store_detected(system: System, found: Iterable[KnownModel]) -> None:
             )
 
 
-def _known(connection: Connection) -> dict[str, list[_Line]]:
+def _writings(mac: str) -> list[str]:
+    """How older versions may have written an address; letter case is the same to the column."""
+    return [mac, mac.replace(":", "-"), mac.replace(":", "")]
+
+
+def _known(connection: Connection, where: ColumnElement[bool]) -> dict[str, list[_Line]]:
     """Id and model of the lines of each phone, by its address as it is stored now: rows of older
     versions have addresses in other writings."""
-    query = select(_phones.c.id, _phones.c.mac, _phones.c.model).where(_phones.c.mac.is_not(None))
+    query = select(_phones.c.id, _phones.c.mac, _phones.c.model).where(where)
     known: dict[str, list[_Line]] = {}
     for key, mac, model in connection.execute(query):
         known.setdefault(normalise_mac(mac) or mac, []).append(_Line(key, model))
