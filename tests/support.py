@@ -7,17 +7,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
 from sqlalchemy import Connection, Table, and_, delete, event, insert, select
 
+from nethvoice import first_start
 from nethvoice.app import create_app
 from nethvoice.settings import Settings
 from nethvoice.store import tables as t
 from nethvoice.store.database import Database
 from nethvoice.store.restarts import KEYWORD as RESTART
+from tests.services.base import free_port
 
 SECRET = "a-test-secret"
 ADMIN = "admin"
@@ -89,6 +92,29 @@ class LiveServer:
         self.thread.join(20)
         self.socket.close()
         assert not self.thread.is_alive(), "the server did not stop"
+
+
+@contextlib.contextmanager
+def running(name: str, settings: Settings) -> Iterator["Service"]:
+    """A new service of its own for one test, on its embedded database; its AstDB is not read."""
+    first_start.initialise(settings)
+    database = Database(settings.sql_url, settings.run_folder, connections=4)
+    with LiveServer(settings) as server:
+        found = Service(name, settings, server.port, database, lambda _: {}, lambda: None)
+        yield found
+        found.client.close()
+    database.close()
+
+
+@contextlib.contextmanager
+def without_asterisk(folder: Path) -> Iterator["Service"]:
+    """A service whose Asterisk cannot be reached."""
+    settings = Settings(
+        data_dir=folder, secret=SECRET, admin_password=PASSWORD, ami_host="127.0.0.1",
+        ami_port=free_port(), ami_username="x", ami_password="x",
+    )  # fmt: skip
+    with running("away", settings) as found:
+        yield found
 
 
 @dataclass

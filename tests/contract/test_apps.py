@@ -4,12 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from nethvoice import first_start
-from nethvoice.settings import Settings
 from nethvoice.store import tables as t
-from nethvoice.store.database import Database
-from tests.services.base import free_port
-from tests.support import PASSWORD, SECRET, LiveServer, Service
+from tests.support import Service, without_asterisk
 
 CREATE = [("/mobileapp", "mainextension"), ("/webrtc", "extension"), ("/nethlink", "extension")]
 
@@ -148,18 +144,9 @@ def test_display_name_of_a_device_alone(service: Service, ada: int) -> None:
 
 
 def test_display_name_while_asterisk_is_away(tmp_path: Path) -> None:
-    settings = Settings(
-        data_dir=tmp_path, secret=SECRET, admin_password=PASSWORD, ami_host="127.0.0.1",
-        ami_port=free_port(), ami_username="x", ami_password="x",
-    )  # fmt: skip
-    first_start.initialise(settings)
-    database = Database(settings.sql_url, settings.run_folder, connections=4)
-    with LiveServer(settings) as server:
-        service = Service("away", settings, server.port, database, lambda _: {}, lambda: None)
+    with without_asterisk(tmp_path) as service:
         service.person("ada", "200")
         service.refused("GET", "/extension/200/displayname", 503)
-        service.client.close()
-    database.close()
 
 
 def test_srtp(service: Service, ada: int) -> None:

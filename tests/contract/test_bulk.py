@@ -6,12 +6,8 @@ from typing import Any
 
 import pytest
 
-from nethvoice import first_start
-from nethvoice.settings import Settings
 from nethvoice.store import tables as t
-from nethvoice.store.database import Database
-from tests.services.base import free_port
-from tests.support import PASSWORD, SECRET, LiveServer, Service
+from tests.support import Service, without_asterisk
 
 HANG_UP = "app-blackhole,hangup,1"
 EMPTY = {
@@ -504,14 +500,7 @@ def test_reading_500_costs_as_many_statements_as_one(service: Service) -> None:
 
 def test_while_asterisk_is_away(tmp_path: Path) -> None:
     """SQL answers and changes; what AstDB has is unknown, and what it is to have waits."""
-    settings = Settings(
-        data_dir=tmp_path, secret=SECRET, admin_password=PASSWORD, ami_host="127.0.0.1",
-        ami_port=free_port(), ami_username="x", ami_password="x",
-    )  # fmt: skip
-    first_start.initialise(settings)
-    database = Database(settings.sql_url, settings.run_folder, connections=4)
-    with LiveServer(settings) as server:
-        service = Service("away", settings, server.port, database, lambda _: {}, lambda: None)
+    with without_asterisk(tmp_path) as service:
         many(service, 2)
         found = service.get("/bulk/10000,10001")
         assert (found["callwaiting"], found["ringtime"]) == (None, None)
@@ -525,8 +514,6 @@ def test_while_asterisk_is_away(tmp_path: Path) -> None:
             '["put","AMPUSER","9110000/cidname","A 0"]',
         ):
             assert operation in waiting
-        service.client.close()
-    database.close()
 
 
 def test_two_at_once_on_the_same_extensions(service: Service) -> None:

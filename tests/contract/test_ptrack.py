@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from nethvoice import first_start
 from nethvoice.settings import Settings
-from nethvoice.store.database import Database
 from tests.services.ptrack import LAST, ROOT, TASK, Tracker, dump_path, framed
-from tests.support import PASSWORD, SECRET, LiveServer, Service, eventually
+from tests.support import PASSWORD, SECRET, Service, eventually, running
 
 OTHER = "0" * 32
 
@@ -36,13 +34,8 @@ def beside(folder: Path, tmp_path: Path) -> Iterator[Service]:
     settings = Settings(
         data_dir=tmp_path, secret=SECRET, admin_password=PASSWORD, ptrack_dir=folder
     )
-    first_start.initialise(settings)
-    database = Database(settings.sql_url, settings.run_folder, connections=4)
-    with LiveServer(settings) as server:
-        found = Service("ptrack", settings, server.port, database, lambda _: {}, lambda: None)
+    with running("ptrack", settings) as found:
         yield found
-        found.client.close()
-    database.close()
 
 
 def test_from_the_start_to_the_end(beside: Service, folder: Path) -> None:
